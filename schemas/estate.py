@@ -1,0 +1,110 @@
+"""What is declared: regions, sites, zones, access points, links, nodes, tenants (CONTRACTS 3, Estate)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from .base import Id, Message, Natural
+
+
+class Tier(StrEnum):
+    """How far up a site stands, from the antenna to the cloud."""
+
+    ACCESS = "access"
+    CAMPUS = "campus"
+    AGGREGATION = "aggregation"
+    CORE = "core"
+    CLOUD = "cloud"
+
+
+class WorkloadClass(StrEnum):
+    """In what a replica runs."""
+
+    VM = "vm"
+    CONTAINER = "container"
+    SECURE_CONTAINER = "secure-container"
+    DEVICE = "device"
+
+
+class Region(Message, frozen=True):
+    """A failure domain and the scope of budgets."""
+
+    id: Id
+    parent: str = ""
+    name: str = ""
+
+
+class Price(Message, frozen=True):
+    """Price of a resource's unit per hour, in thousandths of the estate's currency."""
+
+    cpu: Natural = 0
+    mem: Natural = 0
+    gpu: Natural = 0
+    net: Natural = 0
+
+
+class Site(Message, frozen=True):
+    """One room of nodes: where it is, how its ingress and its state store are reached by its peers."""
+
+    id: Id
+    region: Id
+    tier: Tier
+    lat_e7: int
+    lon_e7: int
+    name: str = ""
+    ingress_url: str = ""
+    state_url: str = ""
+    operator: str = ""
+    price_milli: Price = Price()
+    classes: tuple[WorkloadClass, ...] = (WorkloadClass.CONTAINER,)
+    live: bool = False
+
+
+class Zone(Message, frozen=True):
+    """An area of access points (MEC 013) and the site that serves it first."""
+
+    id: Id
+    site: Id
+
+
+class AccessPoint(Message, frozen=True):
+    """One radio access point of a zone."""
+
+    id: Id
+    zone: Id
+    connection_type: str = ""
+
+
+class Link(Message, frozen=True):
+    """A path between two sites."""
+
+    from_site: Id
+    to_site: Id
+    rtt_us: Natural = 0
+    capacity_bps: Natural = 0
+    paid: bool = False
+
+    @property
+    def id(self) -> str:
+        """The link's name on the estate topic."""
+        return f"{self.from_site}/{self.to_site}"
+
+
+class Node(Message, frozen=True, rename={"class_": "class"}):
+    """One machine, declared or admitted."""
+
+    id: Id
+    site: Id
+    class_: WorkloadClass = WorkloadClass.CONTAINER
+    labels: dict[str, str] = {}
+    admitted: bool = True
+
+
+class Tenant(Message, frozen=True):
+    """Who pays, and how much they may hold: budget name -> limit."""
+
+    id: Id
+    budgets: dict[str, Natural] = {}
+
+
+EstateItem = Region | Site | Zone | AccessPoint | Link | Node | Tenant

@@ -1,0 +1,104 @@
+"""What executors report: the state of a command, and who they are and what they run (CONTRACTS 5)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from .base import Id, Message, Millis, Natural, Permille
+from .commands import Fence, StateRef
+
+
+class CommandState(StrEnum):
+    """The life of a command."""
+
+    ISSUED = "ISSUED"
+    ACCEPTED = "ACCEPTED"
+    REJECTED = "REJECTED"
+    PROGRESSING = "PROGRESSING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+    SUPERSEDED = "SUPERSEDED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing follows it."""
+        return self not in (CommandState.ISSUED, CommandState.ACCEPTED, CommandState.PROGRESSING)
+
+
+class Result(Message, frozen=True):
+    """What the target really looks like now; `observed` is the replicas that run, read back."""
+
+    endpoints: tuple[str, ...] = ()
+    instance_ids: tuple[str, ...] = ()
+    state: StateRef | None = None
+    observed: Natural | None = None
+    moot: bool = False
+
+
+class Fault(Message, frozen=True):
+    """Why it failed; `code` no-state means that the copy is gone."""
+
+    code: str
+    retryable: bool
+    cls: str = ""
+    detail: str = ""
+
+
+class Status(Message, frozen=True):
+    """One state of one command; counts only if its `state_version` is greater than the last one seen."""
+
+    command_id: Id
+    attempt: Natural
+    state: CommandState
+    state_version: Natural
+    entered_at_ms: Millis
+    executor_id: Id
+    resource_id: str
+    site_id: str
+    boot_id: str
+    observed_fence: Fence | None = None
+    progress_permille: Permille = 0
+    phase: str = ""
+    result: Result | None = None
+    error: Fault | None = None
+    observed_generation: Natural = 0
+    late: bool = False
+
+
+class CopyState(StrEnum):
+    """What a copy of a stateful resource is doing."""
+
+    ACTIVE = "active"
+    PARKED = "parked"
+    FROZEN = "frozen"
+    PREPARED = "prepared"
+
+
+class Observed(Message, frozen=True):
+    """One resource as the executor finds it: replicas of an app (`app@site`), or a copy of a session or device."""
+
+    resource_id: Id
+    generation: Natural = 0
+    replicas: Natural = 0
+    state: CopyState | None = None
+    version: Natural = 0
+    checkpoint_ref: str = ""
+
+
+class Hello(Message, frozen=True):
+    """An executor came up, came back or was asked: one to each owner with that owner's resources, one for the site.
+
+    `owner_keyspace` and the record's key say to whom it speaks; `resources` are only that owner's.
+    """
+
+    executor_id: Id
+    site_id: Id
+    boot_id: str
+    at_ms: Millis
+    owner_keyspace: str
+    last_applied: dict[str, Natural] = {}
+    observed: tuple[Observed, ...] = ()
+    unmanaged: tuple[str, ...] = ()
+    why: str = "start"

@@ -1,0 +1,153 @@
+"""What nodes, ingresses and the infrastructure under them observed (CONTRACTS 3)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from .base import Id, Message, Millis, Natural
+
+
+class Conditions(Message, frozen=True):
+    """Whether the node can take work, in its own eyes."""
+
+    ready: bool
+    disk_pressure: bool = False
+    mem_pressure: bool = False
+    net_unavailable: bool = False
+    cordoned: bool = False
+
+
+class Checkpoint(Message, frozen=True):
+    """Where a copy of a stateful resource's state lies, how large and how old it is."""
+
+    ref: str
+    at_ms: Millis
+    bytes: Natural = 0
+    sha256: str = ""
+    version: Natural = 0
+
+
+class ReplicaSample(Message, frozen=True):
+    """One replica of an app as its node sees it."""
+
+    app_id: Id
+    instance_id: Id
+    ready: bool = True
+    cpu_used_milli: Natural = 0
+    mem_used_bytes: Natural = 0
+    sessions: Natural = 0
+    checkpoint: Checkpoint | None = None
+
+
+class NodeSample(Message, frozen=True):
+    """One sample of one node's load, as the node saw it; its site is said by the batch."""
+
+    node_id: Id
+    observed_at_ms: Millis
+    cpu_used_milli: Natural
+    cpu_allocatable_milli: Natural
+    mem_used_bytes: Natural
+    mem_allocatable_bytes: Natural
+    boot_id: str = ""
+    sequence: Natural = 0
+    gpu_used_milli: Natural = 0
+    gpu_allocatable_milli: Natural = 0
+    gpu_mem_used_bytes: Natural = 0
+    fs_used_bytes: Natural = 0
+    fs_allocatable_bytes: Natural = 0
+    net_rx_bytes_total: Natural = 0
+    net_tx_bytes_total: Natural = 0
+    net_capacity_bps: Natural = 0
+    temperature_milli_cel: int = 0
+    power_mw: Natural = 0
+    conditions: Conditions = Conditions(ready=True)
+    replicas: tuple[ReplicaSample, ...] = ()
+    time_source: str = "payload"
+
+
+class NodeTelemetry(NodeSample, frozen=True):
+    """One sample of one node's load that says its site itself; a bare record may omit boot and sequence."""
+
+    site_id: Id
+
+
+class LinkProbe(Message, frozen=True):
+    """What a site's gateway sees of a peer site: round trip time, or no answer."""
+
+    to_site: Id
+    rtt_us: Natural | None = None
+    loss_permille: Natural = 0
+    probes: Natural = 0
+
+
+class NodeTelemetryBatch(Message, frozen=True):
+    """All nodes of one site in one interval, and the site's witness of its peers."""
+
+    site_id: Id
+    gateway_id: Id
+    boot_id: str
+    sequence: Natural
+    observed_at_ms: Millis
+    nodes: tuple[NodeSample, ...]
+    interval_ms: Natural = 5000
+    buffered: bool = False
+    links: tuple[LinkProbe, ...] = ()
+
+
+class NodePhase(StrEnum):
+    """What the infrastructure says became of a node."""
+
+    POWERED_OFF = "powered-off"
+    FENCED = "fenced"
+    REBOOTED = "rebooted"
+    REMOVED = "removed"
+    MAINTENANCE = "maintenance"
+    RETURNED = "returned"
+
+    @property
+    def proves_death(self) -> bool:
+        """Whether nothing can still run there."""
+        return self in (NodePhase.POWERED_OFF, NodePhase.FENCED, NodePhase.REMOVED)
+
+
+class NodeLifecycle(Message, frozen=True):
+    """Evidence about a node (or, with `whole_site`, about all nodes of its site), as opposed to silence."""
+
+    node_id: Id
+    site_id: Id
+    phase: NodePhase
+    at_ms: Millis
+    source: str
+    whole_site: bool = False
+
+
+class ServedBy(Message, frozen=True):
+    """Requests of this ingress that another site answered."""
+
+    site_id: Id
+    requests: Natural
+
+
+class AppLoad(Message, frozen=True):
+    """What one ingress saw of one app's traffic in one interval."""
+
+    site_id: Id
+    app_id: Id
+    ingress_id: Id
+    observed_at_ms: Millis
+    interval_ms: Natural
+    requests: Natural
+    boot_id: str = ""
+    sequence: Natural = 0
+    buffered: bool = False
+    errors: Natural = 0
+    sessions: Natural = 0
+    p50_us: Natural = 0
+    p95_us: Natural = 0
+    queued: Natural = 0
+    rejected: Natural = 0
+    served_elsewhere: Natural = 0
+    hosted_for_others: Natural = 0
+    bytes_in: Natural = 0
+    bytes_out: Natural = 0
+    served_by: tuple[ServedBy, ...] = ()
