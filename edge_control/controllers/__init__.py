@@ -1,0 +1,1 @@
+"""Four state machines that fold events and issue outputs; one owner for every fact."""

@@ -1,0 +1,1 @@
+"""Tables, fusion, freshness, the capacity ledger and geography: what is known, accounted."""

@@ -1,0 +1,1 @@
+"""Plain functions of values that decide; holding still is a decision too."""

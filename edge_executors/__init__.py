@@ -1,0 +1,1 @@
+"""Who does it: take a command, check, fence, apply, report; never decide."""

@@ -1,0 +1,1 @@
+"""The outer things a command can change, each behind one small protocol."""

@@ -1,0 +1,1 @@
+"""The edgeweir command; each command imports its floor only when it runs."""

@@ -1,0 +1,1 @@
+"""The read-only window: its own process and consumer; sees topics, never controllers."""

@@ -1,0 +1,1 @@
+"""A whole estate on one machine: local Kafka, supervisor, doctor and scenarios."""

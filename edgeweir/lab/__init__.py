@@ -1,0 +1,1 @@
+"""Replay, what-if, simulation and scores: the second host of the controllers."""
