@@ -27,7 +27,7 @@ class Reconcile(StrEnum):
     BEST_SCORE = "best_score"
 
 
-class Resources(Message, frozen=True):
+class Resources(Message, frozen=True, kw_only=True):
     """An amount of each capacity; what one replica needs, or what a site has."""
 
     cpu_milli: Natural = 0
@@ -36,14 +36,14 @@ class Resources(Message, frozen=True):
     net_bps: Natural = 0
 
 
-class PerReplica(Resources, frozen=True):
+class PerReplica(Resources, frozen=True, kw_only=True):
     """What one replica needs, and what it can carry within its SLO."""
 
     requests_per_s: Natural = 0
     sessions: Natural = 0
 
 
-class Bounds(Message, frozen=True):
+class Bounds(Message, frozen=True, kw_only=True):
     """Fewest and most replicas, over all sites and at one site."""
 
     min: Natural = 0
@@ -52,7 +52,7 @@ class Bounds(Message, frozen=True):
     site_max: Natural = 1000
 
 
-class Cost(Message, frozen=True):
+class Cost(Message, frozen=True, kw_only=True):
     """Prices of decisions: hold a replica and miss one, per 15 s step; start one; one move in kilometre-minutes (`move_m`)."""
 
     hold: Natural = 1
@@ -61,14 +61,14 @@ class Cost(Message, frozen=True):
     move_m: Natural = 10
 
 
-class Dependency(Message, frozen=True):
+class Dependency(Message, frozen=True, kw_only=True):
     """An app that must be reachable within a round trip time."""
 
     app_id: Id
     max_rtt_us: Natural = 0
 
 
-class TaskSpec(Message, frozen=True):
+class TaskSpec(Message, frozen=True, kw_only=True):
     """A batch: how many completions by when."""
 
     completions: Natural = 1
@@ -77,7 +77,7 @@ class TaskSpec(Message, frozen=True):
     priority: Natural = 0
 
 
-class LocationConstraint(Message, frozen=True):
+class LocationConstraint(Message, frozen=True, kw_only=True):
     """Where it may run; empty lists allow everywhere."""
 
     regions: tuple[Id, ...] = ()
@@ -85,7 +85,7 @@ class LocationConstraint(Message, frozen=True):
     country: str = ""
 
 
-class AppSpec(Message, frozen=True, rename={"class_": "class"}):
+class AppSpec(Message, frozen=True, kw_only=True, rename={"class_": "class"}):
     """One app: who owns it, what a replica needs, where it may run, what decisions about it cost."""
 
     app_id: Id

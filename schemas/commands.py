@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-
 from .apps import PerReplica
 from .base import Id, Message, Millis, Natural, Permille
 from .decisions import Resource
@@ -36,7 +35,7 @@ class CommandKind(StrEnum):
     OFFLOAD = "offload"
 
 
-class Fence(Message, frozen=True):
+class Fence(Message, frozen=True, kw_only=True):
     """Who speaks and how new it is; (incarnation, epoch, revision) only grow per resource and owner.
 
     Controllers fill `owner` and `revision`; the engine stamps incarnation and epoch when the output is journalled.
@@ -48,7 +47,7 @@ class Fence(Message, frozen=True):
     epoch: Natural = 0
 
 
-class Target(Message, frozen=True):
+class Target(Message, frozen=True, kw_only=True):
     """Whose executor acts: the site, and optionally one node."""
 
     site_id: Id
@@ -56,7 +55,7 @@ class Target(Message, frozen=True):
     node_id: str = ""
 
 
-class ScaleParams(Message, frozen=True, tag="scale", tag_field="type"):
+class ScaleParams(Message, frozen=True, kw_only=True, tag="scale", tag_field="type"):
     """Hold this many replicas of the app at the site, in all; put none on `avoid_nodes`."""
 
     app_id: Id
@@ -69,7 +68,7 @@ class ScaleParams(Message, frozen=True, tag="scale", tag_field="type"):
     avoid_nodes: tuple[str, ...] = ()
 
 
-class Share(Message, frozen=True):
+class Share(Message, frozen=True, kw_only=True):
     """A share of an ingress's traffic that goes to another site's ingress."""
 
     site_id: Id
@@ -77,7 +76,7 @@ class Share(Message, frozen=True):
     endpoint: str = ""
 
 
-class SpillParams(Message, frozen=True, tag="spill", tag_field="type"):
+class SpillParams(Message, frozen=True, kw_only=True, tag="spill", tag_field="type"):
     """All shares of this app's traffic that leave this ingress; what is not listed stays. Ends by itself at `until_ms`."""
 
     app_id: Id
@@ -85,7 +84,7 @@ class SpillParams(Message, frozen=True, tag="spill", tag_field="type"):
     until_ms: Millis
 
 
-class RuleParams(Message, frozen=True, tag="rule", tag_field="type"):
+class RuleParams(Message, frozen=True, kw_only=True, tag="rule", tag_field="type"):
     """Traffic of one terminal for one app goes to the host site (MEC 011 TrafficRule); `present=False` removes it."""
 
     terminal_id: Id
@@ -98,7 +97,7 @@ class RuleParams(Message, frozen=True, tag="rule", tag_field="type"):
     priority: Natural = 0
 
 
-class StateRef(Message, frozen=True):
+class StateRef(Message, frozen=True, kw_only=True):
     """Where a resource's state can be pulled, and its proof."""
 
     ref: str
@@ -118,7 +117,7 @@ class MoveStep(StrEnum):
     DROP = "drop"
 
 
-class MoveParams(Message, frozen=True, tag="move", tag_field="type"):
+class MoveParams(Message, frozen=True, kw_only=True, tag="move", tag_field="type"):
     """One step on one copy of a stateful resource; `mode` is move, rescue or own (its own parked state)."""
 
     step: MoveStep
@@ -135,13 +134,13 @@ class MoveParams(Message, frozen=True, tag="move", tag_field="type"):
     rpo_ms: Natural = 0
 
 
-class RenewParams(Message, frozen=True, tag="renew", tag_field="type"):
+class RenewParams(Message, frozen=True, kw_only=True, tag="renew", tag_field="type"):
     """Copies of these resources may be active until `lease_until_ms` of the command (wakes frozen and parked ones)."""
 
     resources: tuple[Id, ...]
 
 
-class HelloParams(Message, frozen=True, tag="hello", tag_field="type"):
+class HelloParams(Message, frozen=True, kw_only=True, tag="hello", tag_field="type"):
     """Say hello again: the owner lost track of what you run."""
 
     why: str = ""
@@ -150,7 +149,7 @@ class HelloParams(Message, frozen=True, tag="hello", tag_field="type"):
 Params = ScaleParams | SpillParams | RuleParams | MoveParams | RenewParams | HelloParams
 
 
-class ProcedureRef(Message, frozen=True):
+class ProcedureRef(Message, frozen=True, kw_only=True):
     """Of which procedure this command is a step."""
 
     id: Id
@@ -158,7 +157,7 @@ class ProcedureRef(Message, frozen=True):
     of: str
 
 
-class Evidence(Message, frozen=True):
+class Evidence(Message, frozen=True, kw_only=True):
     """Why, for the executor's log: reason code, policy and what was seen."""
 
     code: str
@@ -166,7 +165,7 @@ class Evidence(Message, frozen=True):
     evidence: tuple[str, ...] = ()
 
 
-class Command(Message, frozen=True):
+class Command(Message, frozen=True, kw_only=True):
     """One wanted state of one resource at one site."""
 
     command_id: Id
@@ -197,6 +196,6 @@ class Command(Message, frozen=True):
         """Whether a pause withholds it (PROCEDURES 7): steps that close always pass."""
         if isinstance(self.params, MoveParams):
             return self.params.step in (MoveStep.PREPARE, MoveStep.FREEZE)
-        return isinstance(self.params, ScaleParams) or (isinstance(self.params, SpillParams) and bool(self.params.shares))
-
-
+        return isinstance(self.params, ScaleParams) or (
+            isinstance(self.params, SpillParams) and bool(self.params.shares)
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from .base import Id, Message, Millis, Natural
 from .policy import Mode
 
@@ -105,7 +107,7 @@ class GateResult(StrEnum):
     STOP = "stop"
 
 
-class GateNote(Message, frozen=True):
+class GateNote(Message, frozen=True, kw_only=True):
     """One check of one gate, with the number it saw and the limit it holds."""
 
     gate: GateName
@@ -115,14 +117,14 @@ class GateNote(Message, frozen=True):
     limit: int = 0
 
 
-class Resource(Message, frozen=True):
+class Resource(Message, frozen=True, kw_only=True):
     """What a decision is about: `replicas` app@site, `session`, `device`, `instance`, `ingress`, `site`."""
 
     type: str
     id: Id
 
 
-class CauseRef(Message, frozen=True):
+class CauseRef(Message, frozen=True, kw_only=True):
     """The input that made us decide; a tick has topic `tick` and its time as offset."""
 
     topic: str
@@ -131,31 +133,31 @@ class CauseRef(Message, frozen=True):
     event_id: str = ""
 
 
-class PolicyRef(Message, frozen=True):
+class PolicyRef(Message, frozen=True, kw_only=True):
     """The policy document that counted."""
 
     id: str = "default"
     version: Natural = 0
 
 
-class InputRow(Message, frozen=True):
+class InputRow(Message, frozen=True, kw_only=True):
     """An excerpt of a row that was read, and of when it is."""
 
     row: str
     as_of_ms: Millis
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Candidate(Message, frozen=True):
+class Candidate(Message, frozen=True, kw_only=True):
     """One option with its score (smaller is better) and, if it fell out, by which filter."""
 
     id: str
     score: int = 0
-    parts: dict[str, int] = {}
+    parts: dict[str, int] = msgspec.field(default_factory=dict)
     refused_by: str = ""
 
 
-class Expected(Message, frozen=True):
+class Expected(Message, frozen=True, kw_only=True):
     """The effect that must show by a time (the outcome check)."""
 
     metric: str
@@ -171,7 +173,7 @@ class Outcome(StrEnum):
     WORSE = "Worse"
 
 
-class Decision(Message, frozen=True):
+class Decision(Message, frozen=True, kw_only=True):
     """One decision with all that a reader needs to judge it; a later record of the same id adds the outcome."""
 
     decision_id: Id
@@ -200,7 +202,7 @@ class Decision(Message, frozen=True):
     text: str = ""
 
 
-class HealthDecision(Message, frozen=True):
+class HealthDecision(Message, frozen=True, kw_only=True):
     """A site's health changed, with the witnesses that said so."""
 
     decision_id: Id

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from .base import Id, Message, Natural
 
 
@@ -26,7 +28,7 @@ class WorkloadClass(StrEnum):
     DEVICE = "device"
 
 
-class Region(Message, frozen=True):
+class Region(Message, frozen=True, kw_only=True):
     """A failure domain and the scope of budgets."""
 
     id: Id
@@ -34,7 +36,7 @@ class Region(Message, frozen=True):
     name: str = ""
 
 
-class Price(Message, frozen=True):
+class Price(Message, frozen=True, kw_only=True):
     """Price of a resource's unit per hour, in thousandths of the estate's currency."""
 
     cpu: Natural = 0
@@ -43,7 +45,7 @@ class Price(Message, frozen=True):
     net: Natural = 0
 
 
-class Site(Message, frozen=True):
+class Site(Message, frozen=True, kw_only=True):
     """One room of nodes: where it is, how its ingress and its state store are reached by its peers."""
 
     id: Id
@@ -60,14 +62,14 @@ class Site(Message, frozen=True):
     live: bool = False
 
 
-class Zone(Message, frozen=True):
+class Zone(Message, frozen=True, kw_only=True):
     """An area of access points (MEC 013) and the site that serves it first."""
 
     id: Id
     site: Id
 
 
-class AccessPoint(Message, frozen=True):
+class AccessPoint(Message, frozen=True, kw_only=True):
     """One radio access point of a zone."""
 
     id: Id
@@ -75,7 +77,7 @@ class AccessPoint(Message, frozen=True):
     connection_type: str = ""
 
 
-class Link(Message, frozen=True):
+class Link(Message, frozen=True, kw_only=True):
     """A path between two sites."""
 
     from_site: Id
@@ -90,21 +92,21 @@ class Link(Message, frozen=True):
         return f"{self.from_site}/{self.to_site}"
 
 
-class Node(Message, frozen=True, rename={"class_": "class"}):
+class Node(Message, frozen=True, kw_only=True, rename={"class_": "class"}):
     """One machine, declared or admitted."""
 
     id: Id
     site: Id
     class_: WorkloadClass = WorkloadClass.CONTAINER
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     admitted: bool = True
 
 
-class Tenant(Message, frozen=True):
+class Tenant(Message, frozen=True, kw_only=True):
     """Who pays, and how much they may hold: budget name -> limit."""
 
     id: Id
-    budgets: dict[str, Natural] = {}
+    budgets: dict[str, Natural] = msgspec.field(default_factory=dict)
 
 
 EstateItem = Region | Site | Zone | AccessPoint | Link | Node | Tenant

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from .base import Id, Message, Millis, Natural, Permille
 from .commands import Share
 
@@ -19,7 +21,7 @@ class Health(StrEnum):
     UNKNOWN = "unknown"
 
 
-class NodeCounts(Message, frozen=True):
+class NodeCounts(Message, frozen=True, kw_only=True):
     """How many nodes a site has, and how many speak and can take work."""
 
     admitted: Natural = 0
@@ -28,7 +30,7 @@ class NodeCounts(Message, frozen=True):
     cordoned: Natural = 0
 
 
-class Room(Message, frozen=True):
+class Room(Message, frozen=True, kw_only=True):
     """One resource of a site: capacity = used + reserved + free (committed counts as requested)."""
 
     resource: str
@@ -41,7 +43,7 @@ class Room(Message, frozen=True):
     watermark_permille: Natural = 0
 
 
-class AppAtSite(Message, frozen=True):
+class AppAtSite(Message, frozen=True, kw_only=True):
     """One app at one site."""
 
     app_id: Id
@@ -54,7 +56,7 @@ class AppAtSite(Message, frozen=True):
     placed: Natural = 0
 
 
-class SpillAtSite(Message, frozen=True):
+class SpillAtSite(Message, frozen=True, kw_only=True):
     """Traffic of one app that this site's ingress sends away."""
 
     app_id: Id
@@ -63,7 +65,7 @@ class SpillAtSite(Message, frozen=True):
     until_ms: Natural
 
 
-class Advice(Message, frozen=True):
+class Advice(Message, frozen=True, kw_only=True):
     """When a resource will be used up if things go on like this."""
 
     resource: str
@@ -71,14 +73,14 @@ class Advice(Message, frozen=True):
     confidence_permille: Permille = 0
 
 
-class PublicRow(Message, frozen=True):
+class PublicRow(Message, frozen=True, kw_only=True):
     """What every published row has: a number that grows with each change, and its time."""
 
     generation: Natural
     as_of_ms: Millis
 
 
-class SiteInventory(PublicRow, frozen=True):
+class SiteInventory(PublicRow, frozen=True, kw_only=True):
     """One site, fused."""
 
     site_id: Id
@@ -95,7 +97,7 @@ class SiteInventory(PublicRow, frozen=True):
     unadmitted: tuple[str, ...] = ()
 
 
-class AppSiteShare(Message, frozen=True):
+class AppSiteShare(Message, frozen=True, kw_only=True):
     """One site's part of an app's demand and replicas."""
 
     site_id: Id
@@ -105,7 +107,7 @@ class AppSiteShare(Message, frozen=True):
     served_elsewhere_permille: Permille = 0
 
 
-class AppBudget(Message, frozen=True):
+class AppBudget(Message, frozen=True, kw_only=True):
     """Replicas an app may hold over all sites, and holds."""
 
     max: Natural = 0
@@ -113,7 +115,7 @@ class AppBudget(Message, frozen=True):
     leased: Natural = 0
 
 
-class AppInventory(PublicRow, frozen=True):
+class AppInventory(PublicRow, frozen=True, kw_only=True):
     """One app over all sites and ingresses: one demand view over all entries."""
 
     app_id: Id
@@ -125,7 +127,7 @@ class AppInventory(PublicRow, frozen=True):
     hires: tuple[SpillAtSite, ...] = ()
 
 
-class WitnessRow(Message, frozen=True):
+class WitnessRow(Message, frozen=True, kw_only=True):
     """One kind of witness of a site, and how old its word is."""
 
     kind: str
@@ -133,7 +135,7 @@ class WitnessRow(Message, frozen=True):
     age_ms: Natural
 
 
-class SiteHealth(Message, frozen=True):
+class SiteHealth(Message, frozen=True, kw_only=True):
     """The health of one site, since when, by whom."""
 
     site_id: Id
@@ -143,7 +145,7 @@ class SiteHealth(Message, frozen=True):
     witnesses: tuple[WitnessRow, ...] = ()
 
 
-class BudgetRow(Message, frozen=True):
+class BudgetRow(Message, frozen=True, kw_only=True):
     """One disruption budget: tokens per second in thousandths, what is used and leased."""
 
     name: str
@@ -152,7 +154,7 @@ class BudgetRow(Message, frozen=True):
     leased: Natural
 
 
-class RegionInventory(PublicRow, frozen=True):
+class RegionInventory(PublicRow, frozen=True, kw_only=True):
     """Health of a region's sites, and its budgets."""
 
     region_id: Id
@@ -161,7 +163,7 @@ class RegionInventory(PublicRow, frozen=True):
     cut: bool = False
 
 
-class Steering(PublicRow, frozen=True):
+class Steering(PublicRow, frozen=True, kw_only=True):
     """Where the users of a zone find an app, best first: there before the first packet."""
 
     app_id: Id
@@ -170,7 +172,7 @@ class Steering(PublicRow, frozen=True):
     until_ms: Millis
 
 
-class NodeInventory(PublicRow, frozen=True):
+class NodeInventory(PublicRow, frozen=True, kw_only=True):
     """One node as last heard of."""
 
     node_id: Id
@@ -183,7 +185,7 @@ class NodeInventory(PublicRow, frozen=True):
     admitted: bool = True
 
 
-class SessionHost(Message, frozen=True):
+class SessionHost(Message, frozen=True, kw_only=True):
     """One session of a terminal and the site that hosts it."""
 
     session_id: Id
@@ -192,17 +194,17 @@ class SessionHost(Message, frozen=True):
     state: str = ""
 
 
-class TwinView(Message, frozen=True):
+class TwinView(Message, frozen=True, kw_only=True):
     """Desired, reported and what differs."""
 
-    desired: dict[str, Any] = {}
-    reported: dict[str, Any] = {}
-    delta: dict[str, Any] = {}
+    desired: dict[str, Any] = msgspec.field(default_factory=dict)
+    reported: dict[str, Any] = msgspec.field(default_factory=dict)
+    delta: dict[str, Any] = msgspec.field(default_factory=dict)
     desired_version: Natural = 0
     reported_version: Natural = 0
 
 
-class TerminalInventory(PublicRow, frozen=True):
+class TerminalInventory(PublicRow, frozen=True, kw_only=True):
     """One terminal: place, sessions, twin."""
 
     terminal_id: Id

@@ -16,7 +16,7 @@ class Movement(StrEnum):
     TRANSFER = "TRANSFER"
 
 
-class Geo(Message, frozen=True):
+class Geo(Message, frozen=True, kw_only=True):
     """A point on the earth, in units of 1e-7 degree."""
 
     lat_e7: int
@@ -24,7 +24,7 @@ class Geo(Message, frozen=True):
     accuracy_m: Natural = 0
 
 
-class LocationEvent(Message, frozen=True):
+class LocationEvent(Message, frozen=True, kw_only=True):
     """A terminal entered, left or changed a zone or access point; the terminal's name is a keyed hash of its address."""
 
     terminal_id: Id
@@ -42,7 +42,7 @@ class LocationEvent(Message, frozen=True):
     derived: bool = False
 
 
-class RadioEvent(Message, frozen=True):
+class RadioEvent(Message, frozen=True, kw_only=True):
     """A cell change of a terminal (MEC 012 CellChange); hand-over status 1 is preparation."""
 
     terminal_id: Id
@@ -54,7 +54,7 @@ class RadioEvent(Message, frozen=True):
     rsrp: int | None = None
 
 
-class Flow(Message, frozen=True):
+class Flow(Message, frozen=True, kw_only=True):
     """The packets of a session."""
 
     src: str = ""
@@ -79,7 +79,7 @@ class SessionState(StrEnum):
     ENDED = "ended"
 
 
-class SessionEvent(Message, frozen=True):
+class SessionEvent(Message, frozen=True, kw_only=True):
     """A terminal's session with an app began, was confirmed (for a move) or ended."""
 
     terminal_id: Id
@@ -96,7 +96,7 @@ class SessionEvent(Message, frozen=True):
     state_bytes: Natural = 0
 
 
-class TwinReported(Message, frozen=True):
+class TwinReported(Message, frozen=True, kw_only=True):
     """What a device says it is; versions only grow."""
 
     terminal_id: Id
@@ -109,7 +109,7 @@ class TwinReported(Message, frozen=True):
     attached_to: str = ""
 
 
-class TwinDesired(Message, frozen=True):
+class TwinDesired(Message, frozen=True, kw_only=True):
     """What an operator wants a device to be; `version` must be one above the current or it is refused."""
 
     terminal_id: Id

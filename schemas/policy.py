@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from .base import Id, Message, Millis, Natural, Permille
 
 
@@ -19,7 +21,7 @@ class Mode(StrEnum):
     ACTIVE = "active"
 
 
-class ScalingPolicy(Message, frozen=True):
+class ScalingPolicy(Message, frozen=True, kw_only=True):
     """How many replicas an app holds at a site (DECISIONS 2)."""
 
     target_use_permille: Permille = 800
@@ -42,7 +44,7 @@ class ScalingPolicy(Message, frozen=True):
     overflow_repeat_ms: Natural = 3_000
 
 
-class PlacementPolicy(Message, frozen=True):
+class PlacementPolicy(Message, frozen=True, kw_only=True):
     """Where an instance goes (DECISIONS 3)."""
 
     latency_first: bool = True
@@ -50,7 +52,7 @@ class PlacementPolicy(Message, frozen=True):
     max_candidates: Natural = 8
 
 
-class MigrationPolicy(Message, frozen=True):
+class MigrationPolicy(Message, frozen=True, kw_only=True):
     """When a session or device follows its user (DECISIONS 4, PROCEDURES 3)."""
 
     ping_pong_ms: Natural = 300_000
@@ -66,7 +68,7 @@ class MigrationPolicy(Message, frozen=True):
     savings_permille: Natural = 500
 
 
-class OffloadPolicy(Message, frozen=True):
+class OffloadPolicy(Message, frozen=True, kw_only=True):
     """When an ingress sends traffic elsewhere (DECISIONS 5, PROCEDURES 5)."""
 
     spill_at_permille: Permille = 800
@@ -80,7 +82,7 @@ class OffloadPolicy(Message, frozen=True):
     steering_ttl_ms: Natural = 60_000
 
 
-class FailoverPolicy(Message, frozen=True):
+class FailoverPolicy(Message, frozen=True, kw_only=True):
     """When a node or site counts as lost (DECISIONS 6, PROCEDURES 6)."""
 
     beat_ms: Natural = 5_000
@@ -96,7 +98,7 @@ class FailoverPolicy(Message, frozen=True):
     drain_ttl_ms: Natural = 60_000
 
 
-class GovernorPolicy(Message, frozen=True):
+class GovernorPolicy(Message, frozen=True, kw_only=True):
     """What holds decisions back (DECISIONS 7)."""
 
     zone_unhealthy_permille: Permille = 550
@@ -118,13 +120,13 @@ class GovernorPolicy(Message, frozen=True):
     hold_repeat_ms: Natural = 60_000
 
 
-class AdmissionPolicy(Message, frozen=True):
+class AdmissionPolicy(Message, frozen=True, kw_only=True):
     """Whether an unknown node is taken with the site its event names (`auto`) or waits for an operator (`approve`)."""
 
     mode: str = "auto"
 
 
-class Scope(Message, frozen=True):
+class Scope(Message, frozen=True, kw_only=True):
     """For what a policy counts; an empty field matches all, more filled fields win over fewer."""
 
     app: str = ""
@@ -139,7 +141,7 @@ class Scope(Message, frozen=True):
         return sum(bool(part) for part in (self.app, self.tenant, self.tier, self.region, self.site))
 
 
-class Policy(Message, frozen=True):
+class Policy(Message, frozen=True, kw_only=True):
     """One policy document: it replaces the default parameters of the kinds it names, within its scope."""
 
     id: Id
@@ -157,7 +159,7 @@ class Policy(Message, frozen=True):
     admission: AdmissionPolicy | None = None
 
 
-class Pause(Message, frozen=True):
+class Pause(Message, frozen=True, kw_only=True):
     """The red button: no new opening command in the scope until it ends.
 
     `scope` is `all` or one of `region/ID`, `site/ID`, `app/ID`, `tenant/ID`, `kind/scaling|migration|offload`.
@@ -169,24 +171,24 @@ class Pause(Message, frozen=True):
     by: str
 
 
-class CellMove(Message, frozen=True):
+class CellMove(Message, frozen=True, kw_only=True):
     """How often terminals of one zone went on to another."""
 
     to_zone: Id
     permille: Natural
 
 
-class MobilityModel(Message, frozen=True):
+class MobilityModel(Message, frozen=True, kw_only=True):
     """A Markov model over zones and its value function in cost units (DECISIONS 4.1), solved off the hot path."""
 
     id: Id
     at_ms: Millis
     step_ms: Natural
-    moves: dict[str, tuple[CellMove, ...]] = {}
-    values_milli: dict[str, dict[str, int]] = {}
+    moves: dict[str, tuple[CellMove, ...]] = msgspec.field(default_factory=dict)
+    values_milli: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
 
 
-class Approval(Message, frozen=True):
+class Approval(Message, frozen=True, kw_only=True):
     """An operator's yes or no to a decision that waits."""
 
     decision_id: Id

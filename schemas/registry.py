@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import apps, commands, decisions, estate, inventory, location, policy, requests, statuses, telemetry
+from . import (
+    apps,
+    commands,
+    decisions,
+    estate,
+    inventory,
+    location,
+    policy,
+    requests,
+    statuses,
+    telemetry,
+)
 from .base import Message
 
 PREFIX: Final = "io.edgeweir."

@@ -21,7 +21,7 @@ class Purpose(StrEnum):
     PLACE = "place"
 
 
-class Request(Message, frozen=True):
+class Request(Message, frozen=True, kw_only=True):
     """What every request has."""
 
     request_id: Id
@@ -30,7 +30,7 @@ class Request(Message, frozen=True):
     expires_at_ms: Millis
 
 
-class Reply(Message, frozen=True):
+class Reply(Message, frozen=True, kw_only=True):
     """What every reply has: the request it answers, and how."""
 
     request_id: Id
@@ -38,7 +38,7 @@ class Reply(Message, frozen=True):
     reason: str = ""
 
 
-class Reserve(Request, frozen=True):
+class Reserve(Request, frozen=True, kw_only=True):
     """Hold room at a site: for `seats` sessions or `replicas` of an app; expires by itself after `for_ms`."""
 
     site_id: Id
@@ -51,7 +51,7 @@ class Reserve(Request, frozen=True):
     resources: Resources = Resources()
 
 
-class Reserved(Reply, frozen=True):
+class Reserved(Reply, frozen=True, kw_only=True):
     """Granted until, or refused with the room there is."""
 
     site_id: Id
@@ -59,7 +59,7 @@ class Reserved(Reply, frozen=True):
     room: Resources = Resources()
 
 
-class Commit(Request, frozen=True):
+class Commit(Request, frozen=True, kw_only=True):
     """Turn a reservation into used room; counts by its own append time."""
 
     site_id: Id
@@ -67,13 +67,13 @@ class Commit(Request, frozen=True):
     resource_id: Id
 
 
-class Committed(Reply, frozen=True):
+class Committed(Reply, frozen=True, kw_only=True):
     """Committed, or refused with reason `expired`."""
 
     site_id: Id
 
 
-class ReleaseRoom(Message, frozen=True):
+class ReleaseRoom(Message, frozen=True, kw_only=True):
     """Give room back, reserved or committed; needs no answer, may be said unheard and twice."""
 
     site_id: Id
@@ -81,7 +81,7 @@ class ReleaseRoom(Message, frozen=True):
     resource_id: Id
 
 
-class Overflow(Message, frozen=True):
+class Overflow(Message, frozen=True, kw_only=True):
     """What an ingress's site cannot carry itself, in all (absolute; 0 ends it)."""
 
     site_id: Id
@@ -92,7 +92,7 @@ class Overflow(Message, frozen=True):
     at_ms: Millis = 0
 
 
-class PlaceReplicas(Request, frozen=True):
+class PlaceReplicas(Request, frozen=True, kw_only=True):
     """Hold this many replicas for this app controller at the site, in all; the reservation becomes an order."""
 
     site_id: Id
@@ -103,7 +103,7 @@ class PlaceReplicas(Request, frozen=True):
     scale: bool = False
 
 
-class Placed(Reply, frozen=True):
+class Placed(Reply, frozen=True, kw_only=True):
     """So many replicas answer at the site."""
 
     site_id: Id
@@ -112,7 +112,7 @@ class Placed(Reply, frozen=True):
     endpoints: tuple[str, ...] = ()
 
 
-class Spill(Request, frozen=True):
+class Spill(Request, frozen=True, kw_only=True):
     """Shares of one app's traffic at an ingress that other sites take, all of them; ends at `until_ms`."""
 
     site_id: Id
@@ -121,7 +121,7 @@ class Spill(Request, frozen=True):
     until_ms: Millis
 
 
-class Spilled(Reply, frozen=True):
+class Spilled(Reply, frozen=True, kw_only=True):
     """The ingress has applied the shares of this request."""
 
     site_id: Id
@@ -129,7 +129,7 @@ class Spilled(Reply, frozen=True):
     generation: Natural = 0
 
 
-class SiteReport(Message, frozen=True):
+class SiteReport(Message, frozen=True, kw_only=True):
     """What a site tells an app's controller about that app, at most once a second."""
 
     site_id: Id
@@ -146,7 +146,7 @@ class SiteReport(Message, frozen=True):
     capacity_milli: Natural = 0
 
 
-class SiteBeat(Message, frozen=True):
+class SiteBeat(Message, frozen=True, kw_only=True):
     """What a site tells its region's controller: it reports, so many of its nodes do."""
 
     site_id: Id
@@ -167,7 +167,7 @@ class WitnessKind(StrEnum):
     LIFECYCLE = "lifecycle"
 
 
-class Witness(Message, frozen=True):
+class Witness(Message, frozen=True, kw_only=True):
     """Somebody saw, or failed to see, a site: folded to one per witness, site and 5 s."""
 
     site_id: Id
@@ -179,7 +179,7 @@ class Witness(Message, frozen=True):
     count: Natural = 1
 
 
-class DrainSite(Message, frozen=True):
+class DrainSite(Message, frozen=True, kw_only=True):
     """Send no traffic to this site until then; reversible, renewed while the site is suspect (`until_ms` 0 ends it)."""
 
     site_id: Id
@@ -188,7 +188,7 @@ class DrainSite(Message, frozen=True):
     at_ms: Millis = 0
 
 
-class EvacuateSite(Message, frozen=True):
+class EvacuateSite(Message, frozen=True, kw_only=True):
     """A site is dead with evidence: a prompt to look for what it held; the permit is a lease."""
 
     site_id: Id
@@ -203,7 +203,7 @@ class Budget(StrEnum):
     WORKLOADS = "workloads"
 
 
-class AskLease(Request, frozen=True):
+class AskLease(Request, frozen=True, kw_only=True):
     """A slice of a budget; with `site_id` the permit for a rescue, granted only while the region's row says dead."""
 
     region_id: Id
@@ -214,7 +214,7 @@ class AskLease(Request, frozen=True):
     resource_id: str = ""
 
 
-class Lease(Reply, frozen=True):
+class Lease(Reply, frozen=True, kw_only=True):
     """So much may be done until then."""
 
     region_id: Id
@@ -224,7 +224,7 @@ class Lease(Reply, frozen=True):
     site_id: str = ""
 
 
-class CheckpointReport(Message, frozen=True):
+class CheckpointReport(Message, frozen=True, kw_only=True):
     """An executor stored a copy of a resource's state where its site's death does not reach it."""
 
     resource_id: Id

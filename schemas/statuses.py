@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from .base import Id, Message, Millis, Natural, Permille
 from .commands import Fence, StateRef
 
@@ -24,10 +26,14 @@ class CommandState(StrEnum):
     @property
     def terminal(self) -> bool:
         """Whether nothing follows it."""
-        return self not in (CommandState.ISSUED, CommandState.ACCEPTED, CommandState.PROGRESSING)
+        return self not in (
+            CommandState.ISSUED,
+            CommandState.ACCEPTED,
+            CommandState.PROGRESSING,
+        )
 
 
-class Result(Message, frozen=True):
+class Result(Message, frozen=True, kw_only=True):
     """What the target really looks like now; `observed` is the replicas that run, read back."""
 
     endpoints: tuple[str, ...] = ()
@@ -37,7 +43,7 @@ class Result(Message, frozen=True):
     moot: bool = False
 
 
-class Fault(Message, frozen=True):
+class Fault(Message, frozen=True, kw_only=True):
     """Why it failed; `code` no-state means that the copy is gone."""
 
     code: str
@@ -46,7 +52,7 @@ class Fault(Message, frozen=True):
     detail: str = ""
 
 
-class Status(Message, frozen=True):
+class Status(Message, frozen=True, kw_only=True):
     """One state of one command; counts only if its `state_version` is greater than the last one seen."""
 
     command_id: Id
@@ -76,7 +82,7 @@ class CopyState(StrEnum):
     PREPARED = "prepared"
 
 
-class Observed(Message, frozen=True):
+class Observed(Message, frozen=True, kw_only=True):
     """One resource as the executor finds it: replicas of an app (`app@site`), or a copy of a session or device."""
 
     resource_id: Id
@@ -87,7 +93,7 @@ class Observed(Message, frozen=True):
     checkpoint_ref: str = ""
 
 
-class Hello(Message, frozen=True):
+class Hello(Message, frozen=True, kw_only=True):
     """An executor came up, came back or was asked: one to each owner with that owner's resources, one for the site.
 
     `owner_keyspace` and the record's key say to whom it speaks; `resources` are only that owner's.
@@ -98,7 +104,7 @@ class Hello(Message, frozen=True):
     boot_id: str
     at_ms: Millis
     owner_keyspace: str
-    last_applied: dict[str, Natural] = {}
+    last_applied: dict[str, Natural] = msgspec.field(default_factory=dict)
     observed: tuple[Observed, ...] = ()
     unmanaged: tuple[str, ...] = ()
     why: str = "start"

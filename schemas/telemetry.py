@@ -7,7 +7,7 @@ from enum import StrEnum
 from .base import Id, Message, Millis, Natural
 
 
-class Conditions(Message, frozen=True):
+class Conditions(Message, frozen=True, kw_only=True):
     """Whether the node can take work, in its own eyes."""
 
     ready: bool
@@ -17,7 +17,7 @@ class Conditions(Message, frozen=True):
     cordoned: bool = False
 
 
-class Checkpoint(Message, frozen=True):
+class Checkpoint(Message, frozen=True, kw_only=True):
     """Where a copy of a stateful resource's state lies, how large and how old it is."""
 
     ref: str
@@ -27,7 +27,7 @@ class Checkpoint(Message, frozen=True):
     version: Natural = 0
 
 
-class ReplicaSample(Message, frozen=True):
+class ReplicaSample(Message, frozen=True, kw_only=True):
     """One replica of an app as its node sees it."""
 
     app_id: Id
@@ -39,7 +39,7 @@ class ReplicaSample(Message, frozen=True):
     checkpoint: Checkpoint | None = None
 
 
-class NodeSample(Message, frozen=True):
+class NodeSample(Message, frozen=True, kw_only=True):
     """One sample of one node's load, as the node saw it; its site is said by the batch."""
 
     node_id: Id
@@ -65,13 +65,13 @@ class NodeSample(Message, frozen=True):
     time_source: str = "payload"
 
 
-class NodeTelemetry(NodeSample, frozen=True):
+class NodeTelemetry(NodeSample, frozen=True, kw_only=True):
     """One sample of one node's load that says its site itself; a bare record may omit boot and sequence."""
 
     site_id: Id
 
 
-class LinkProbe(Message, frozen=True):
+class LinkProbe(Message, frozen=True, kw_only=True):
     """What a site's gateway sees of a peer site: round trip time, or no answer."""
 
     to_site: Id
@@ -80,7 +80,7 @@ class LinkProbe(Message, frozen=True):
     probes: Natural = 0
 
 
-class NodeTelemetryBatch(Message, frozen=True):
+class NodeTelemetryBatch(Message, frozen=True, kw_only=True):
     """All nodes of one site in one interval, and the site's witness of its peers."""
 
     site_id: Id
@@ -110,7 +110,7 @@ class NodePhase(StrEnum):
         return self in (NodePhase.POWERED_OFF, NodePhase.FENCED, NodePhase.REMOVED)
 
 
-class NodeLifecycle(Message, frozen=True):
+class NodeLifecycle(Message, frozen=True, kw_only=True):
     """Evidence about a node (or, with `whole_site`, about all nodes of its site), as opposed to silence."""
 
     node_id: Id
@@ -121,14 +121,14 @@ class NodeLifecycle(Message, frozen=True):
     whole_site: bool = False
 
 
-class ServedBy(Message, frozen=True):
+class ServedBy(Message, frozen=True, kw_only=True):
     """Requests of this ingress that another site answered."""
 
     site_id: Id
     requests: Natural
 
 
-class AppLoad(Message, frozen=True):
+class AppLoad(Message, frozen=True, kw_only=True):
     """What one ingress saw of one app's traffic in one interval."""
 
     site_id: Id

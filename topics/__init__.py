@@ -1,0 +1,1 @@
+"""Where everything flows: the topics as data, and the ways to them."""

@@ -163,7 +163,11 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     COMMAND_SCALING, COMMAND_MIGRATION, COMMAND_OFFLOAD, STATUS, DEAD_LETTER, JOURNAL,
 )  # fmt: skip
 BY_NAME: Final = {topic.name: topic for topic in CATALOGUE}
-COMMANDS: Final = {"scaling": COMMAND_SCALING, "migration": COMMAND_MIGRATION, "offload": COMMAND_OFFLOAD}
+COMMANDS: Final = {
+    "scaling": COMMAND_SCALING,
+    "migration": COMMAND_MIGRATION,
+    "offload": COMMAND_OFFLOAD,
+}
 DECISIONS: Final = {
     "scaling": DECISION_SCALING, "migration": DECISION_MIGRATION, "offload": DECISION_OFFLOAD, "health": DECISION_HEALTH,
 }  # fmt: skip

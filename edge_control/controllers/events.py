@@ -29,11 +29,19 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     @property
     def cause(self) -> CauseRef:
         """The cause as a decision names it."""
-        return CauseRef(topic=self.topic, partition=self.partition, offset=self.offset, event_id=self.cause_id)
+        return CauseRef(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            event_id=self.cause_id,
+        )
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """Time passes, about once a second. `lag_ms` and `view_age_ms` tell the controller when it is itself the sick one."""
+    """Time passes, about once a second.
+
+    `lag_ms` and `view_age_ms` tell the controller when it is itself the sick one.
+    """
 
     now_ms: int
     partition: int
@@ -48,7 +56,12 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     @property
     def cause(self) -> CauseRef:
         """The cause as a decision names it."""
-        return CauseRef(topic="tick", partition=self.partition, offset=self.now_ms, event_id=self.cause_id)
+        return CauseRef(
+            topic="tick",
+            partition=self.partition,
+            offset=self.now_ms,
+            event_id=self.cause_id,
+        )
 
 
 Input = Event | Tick

@@ -23,8 +23,8 @@ from topics.catalogue import Keyspace, Topic
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """One message to be sent.
 
-    `event_id` becomes ce_id and must derive from the cause. `keyspace` says whose it is on shared topics. A `row` is not
-    kept in the outbox: after a takeover the current rows are published again. `body` None is a tombstone (rows only).
+    `event_id` becomes ce_id and must derive from the cause. `keyspace` says whose it is on shared topics. A `row` is
+    not kept in the outbox: after a takeover the current rows are published again. `body` None is a tombstone (rows only).
     `opening` outputs are withheld while their scope is paused.
     """
 
@@ -59,29 +59,68 @@ def command(body: Command) -> Output:
 def decision(body: Decision | HealthDecision) -> Output:
     """A decision for the ledger that users read; an outcome record has its own event id."""
     if isinstance(body, HealthDecision):
-        return Output(topic=cat.DECISION_HEALTH, key=body.site_id, event_id=body.decision_id, body=body, subject=body.site_id)
-    event_id = body.decision_id if body.outcome is None else f"{body.decision_id}/outcome"
+        return Output(
+            topic=cat.DECISION_HEALTH,
+            key=body.site_id,
+            event_id=body.decision_id,
+            body=body,
+            subject=body.site_id,
+        )
+    event_id = (
+        body.decision_id if body.outcome is None else f"{body.decision_id}/outcome"
+    )
     return Output(
-        topic=cat.DECISIONS[body.kind], key=body.resource.id, event_id=event_id, body=body, subject=body.resource.id
+        topic=cat.DECISIONS[body.kind],
+        key=body.resource.id,
+        event_id=event_id,
+        body=body,
+        subject=body.resource.id,
     )
 
 
-def message(keyspace: Keyspace, key: str, event_id: str, body: Message, *, correlation_id: str = "") -> Output:
+def message(
+    keyspace: Keyspace,
+    key: str,
+    event_id: str,
+    body: Message,
+    *,
+    correlation_id: str = "",
+) -> Output:
     """A request, reply or report to another controller."""
     return Output(
-        topic=cat.REQUEST, key=key, keyspace=keyspace, event_id=event_id, body=body, subject=key, correlation_id=correlation_id
+        topic=cat.REQUEST,
+        key=key,
+        keyspace=keyspace,
+        event_id=event_id,
+        body=body,
+        subject=key,
+        correlation_id=correlation_id,
     )
 
 
 def row(body: PublicRow) -> Output:
     """A public row."""
     topic, key = _place(body)
-    return Output(topic=topic, key=key, event_id=f"{key}/{body.generation}", body=body, subject=key, row=True)
+    return Output(
+        topic=topic,
+        key=key,
+        event_id=f"{key}/{body.generation}",
+        body=body,
+        subject=key,
+        row=True,
+    )
 
 
 def tombstone(topic: Topic, key: str, generation: int) -> Output:
     """The end of a public row."""
-    return Output(topic=topic, key=key, event_id=f"{key}/{generation}", body=None, subject=key, row=True)
+    return Output(
+        topic=topic,
+        key=key,
+        event_id=f"{key}/{generation}",
+        body=None,
+        subject=key,
+        row=True,
+    )
 
 
 def _place(body: PublicRow) -> tuple[Topic, str]:

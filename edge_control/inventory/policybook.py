@@ -76,11 +76,18 @@ class PolicyBook:
         for policy in self._policies.values():
             if getattr(policy, _FIELDS[kind]) is None or not _covers(policy.scope, where):
                 continue
-            if best is None or (policy.scope.weight, policy.id) > (best.scope.weight, best.id):
+            if best is None or (policy.scope.weight, policy.id) > (
+                best.scope.weight,
+                best.id,
+            ):
                 best = policy
         if best is None:
             return kind(), PolicyRef(), Mode.ACTIVE
-        return getattr(best, _FIELDS[kind]), PolicyRef(id=best.id, version=best.version), best.mode
+        return (
+            getattr(best, _FIELDS[kind]),
+            PolicyRef(id=best.id, version=best.version),
+            best.mode,
+        )
 
 
 def _covers(scope: Scope, where: Scope) -> bool:

@@ -1,4 +1,7 @@
-"""Tables of a controller: rows by key that remember which changed. Rows are decoded when first read, encoded when flushed."""
+"""Tables of a controller: rows by key that remember which changed.
+
+Rows are decoded when first read and encoded when flushed.
+"""
 
 from __future__ import annotations
 

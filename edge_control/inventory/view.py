@@ -1,6 +1,7 @@
 """What a controller may know about the rest: estate, apps, policies, pauses and the published rows of all sites.
 
-The view is advice and read-only for controllers; the reservation is the truth. The engine advances it between frames only.
+The view is advice and read-only for controllers; the reservation is the truth.
+The engine advances it between frames only.
 """
 
 from __future__ import annotations
