@@ -53,7 +53,7 @@ class Bounds(Message, frozen=True, kw_only=True):
 
 
 class Cost(Message, frozen=True, kw_only=True):
-    """Prices of decisions: hold a replica and miss one, per 15 s step; start one; one move in kilometre-minutes (`move_m`)."""
+    """Prices of decisions: to hold or miss a replica for 15 s, to start one; one move in kilometre-minutes (`move_m`)."""
 
     hold: Natural = 1
     miss: Natural = 10

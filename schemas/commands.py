@@ -77,7 +77,7 @@ class Share(Message, frozen=True, kw_only=True):
 
 
 class SpillParams(Message, frozen=True, kw_only=True, tag="spill", tag_field="type"):
-    """All shares of this app's traffic that leave this ingress; what is not listed stays. Ends by itself at `until_ms`."""
+    """All shares of this app's traffic that leave this ingress, until `until_ms`; what is not listed stays."""
 
     app_id: Id
     shares: tuple[Share, ...]

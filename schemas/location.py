@@ -25,7 +25,7 @@ class Geo(Message, frozen=True, kw_only=True):
 
 
 class LocationEvent(Message, frozen=True, kw_only=True):
-    """A terminal entered, left or changed a zone or access point; the terminal's name is a keyed hash of its address."""
+    """A terminal entered, left or changed a zone or access point; its name is a keyed hash of its address."""
 
     terminal_id: Id
     event: Movement

@@ -1,6 +1,6 @@
-"""The governor: six gates in a fixed order; each check may lower, delay or stop a decision and leaves its number (DECISIONS 7).
+"""The governor: six gates in a fixed order (DECISIONS 7); each check may stop a decision and leaves its number.
 
-Pure: a proposal and the facts go in, a ruling comes out. What was lowered or stopped is in the notes, also when all pass.
+Pure: a proposal and the facts go in, a ruling comes out; every check is in its notes, also when all pass.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from schemas.decisions import GateName, GateNote, GateResult, Reason, Verdict
 from schemas.inventory import Health
 from schemas.policy import GovernorPolicy, Pause
 
+_WHOLE_TOKEN_MILLI = 1_000
 _RANK = {
     Verdict.EVACUATE: 5,
     Verdict.OFFLOAD: 4,
@@ -30,8 +31,8 @@ _DESTRUCTIVE = (Verdict.SCALE_IN, Verdict.EVACUATE, Verdict.RELEASE)
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants to do.
 
-    `site_id` is where it acts, `target_site` where load or state would go (empty: the same). `raw` is the wanted amount,
-    `current` what is now. `voluntary` acts improve a running service and stop first when things are bad.
+    `site_id` is where it acts, `target_site` where load or state would go (empty: the same). `raw` is the wanted
+    amount, `current` what is now. `voluntary` acts improve a running service and stop first when things are bad.
     """
 
     verdict: Verdict
@@ -245,7 +246,7 @@ def _blast_radius(proposal: Proposal, facts: Facts, policy: GovernorPolicy) -> I
 
 
 def _budget(proposal: Proposal, facts: Facts, policy: GovernorPolicy) -> Iterator[_Check]:
-    spent = proposal.opening and facts.budget_milli < 1_000
+    spent = proposal.opening and facts.budget_milli < _WHOLE_TOKEN_MILLI
     yield _Check(
         GateName.BUDGET,
         "tokens",
