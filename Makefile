@@ -4,6 +4,10 @@ SHELL := /bin/sh
 UV := $(or $(shell command -v uv),.tools/bin/uv)
 # Without this a host that has no Python 3.11 would fetch one instead of hearing our sentence.
 export UV_PYTHON_DOWNLOADS = never
+# A company's proxy signs with a root that the system knows and uv's own list does not.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS = true
+endif
 PY := .venv/bin/python
 LOCK := $(UV) --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --no-header --no-annotate
