@@ -53,7 +53,7 @@ class Bounds(Message, frozen=True, kw_only=True):
 
 
 class Cost(Message, frozen=True, kw_only=True):
-    """Prices of decisions: to hold or miss a replica for 15 s, to start one; one move in kilometre-minutes (`move_m`)."""
+    """Prices: to hold or miss a replica for 15 s, to start one; of one move, in kilometre-minutes (`move_m`)."""
 
     hold: Natural = 1
     miss: Natural = 10

@@ -24,7 +24,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """One message to be sent.
 
     `event_id` becomes ce_id and must derive from the cause. `keyspace` says whose it is on shared topics. A `row` is
-    not kept in the outbox: after a takeover the current rows are published again. `body` None is a tombstone (rows only).
+    not kept in the outbox: after a takeover the current rows are published again. `body` None is a tombstone.
     `opening` outputs are withheld while their scope is paused.
     """
 
@@ -66,9 +66,7 @@ def decision(body: Decision | HealthDecision) -> Output:
             body=body,
             subject=body.site_id,
         )
-    event_id = (
-        body.decision_id if body.outcome is None else f"{body.decision_id}/outcome"
-    )
+    event_id = body.decision_id if body.outcome is None else f"{body.decision_id}/outcome"
     return Output(
         topic=cat.DECISIONS[body.kind],
         key=body.resource.id,

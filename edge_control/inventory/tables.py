@@ -81,6 +81,11 @@ class Table(Generic[R]):
         for key in tuple(self._rows):
             yield key, self[key]
 
+    def values(self) -> Iterator[R]:
+        """Rows, decoded."""
+        for key in tuple(self._rows):
+            yield self[key]
+
     def take_dirty(self) -> list[str]:
         """The keys changed since the last call, in order of their first change."""
         keys = list(self.dirty)
