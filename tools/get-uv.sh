@@ -3,7 +3,7 @@
 # uv comes as a wheel through pip, so whatever mirror this host's pip uses is used here too.
 set -eu
 UV_VERSION="${UV_VERSION:-0.13.9}"
-export PIP_DISABLE_PIP_VERSION_CHECK=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 cd "$(dirname "$0")/.."
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
