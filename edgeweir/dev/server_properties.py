@@ -1,0 +1,53 @@
+"""The broker's settings: one node in combined mode on loopback, tuned to start and to rejoin fast. RUNNING 5.1 has the reasons."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgeweir.dev.ports import LOOPBACK
+
+_FIXED = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # 50 partitions by default make the first join slow.
+    "offsets.topic.num.partitions": "4",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "2",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    # By default a broker restarted after kill -9 waits 9 s for its own old registration to die.
+    "broker.session.timeout.ms": "1000",
+    "broker.heartbeat.interval.ms": "200",
+    # 128 MiB of heap by default.
+    "log.cleaner.dedupe.buffer.size": "2097152",
+    "log.cleaner.threads": "1",
+    "num.network.threads": "2",
+    "num.io.threads": "2",
+    "background.threads": "2",
+    "group.coordinator.threads": "1",
+    # An idle broker then costs 3 % of a core.
+    "metadata.max.idle.interval.ms": "10000",
+    # Topics exist through `topics.provision` only.
+    "auto.create.topics.enable": "false",
+}
+
+# The broker's lower bound is 6 s: tests want partitions of a killed member to move sooner.
+TEST_SETTINGS: Mapping[str, str] = {"group.min.session.timeout.ms": "1000"}
+
+
+def render(ports: tuple[int, int], data: Path, overrides: Mapping[str, str]) -> str:
+    """The text of server.properties for a pair of ports (Kafka, controller) and a data folder; overrides win."""
+    kafka, controller = ports
+    placed = {
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{kafka},CONTROLLER://{LOOPBACK}:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{kafka}",
+        "log.dirs": str(data),
+    }
+    return "".join(f"{key}={value}\n" for key, value in {**_FIXED, **placed, **overrides}.items())
