@@ -23,9 +23,10 @@ class Fault(StrEnum):
     UNKNOWN_TYPE = "unknown-type"
     ROW = "row"
     SETTINGS = "settings"
+    DOCUMENT = "document"
 
 
-class BadInput(ValueError):  # noqa: N818 - the agreed word: the input is bad, not the program
+class BadInput(ValueError):
     """Input that is refused: `reason` counts, `detail` tells a person every fault, never a foreign value."""
 
     def __init__(self, reason: Fault, detail: str) -> None:
