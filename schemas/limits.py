@@ -3,7 +3,8 @@
 Strategy: two bounds that C functions prove in a fraction of a microsecond clear every small record: what has no more
 than `max_depth` opening brackets cannot be deeper, and n keys need 5n + 1 bytes. Only the others are inspected. That is
 exact and still runs in C: cut at the quotes, keep the brackets and colons outside strings, then remove the innermost
-pairs once per level.
+pairs once per level. Measured (CPython 3.11, shared machine): 0.6 us for a sample of 294 bytes, 160 us for a batch of
+100 such samples (its decoding takes 110 us).
 """
 
 from __future__ import annotations
