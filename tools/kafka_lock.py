@@ -1,6 +1,6 @@
 """Writes `edgeweir/dev/kafka-VERSION.lock`: every jar of the broker with its SHA-256, as jgo resolves them.
 
-Run by `make kafka-lock`, reviewed, never edited. The file names no host: where jars come from is each machine's own affair.
+Run by `make kafka-lock`, reviewed, never edited. It names no host: where jars come from is each machine's affair.
 """
 
 import sys

@@ -100,7 +100,7 @@ def start_child(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Child:
-    """Start a process that dies with this one, its output appended to `log`; raises Missing when there is no such program."""
+    """Start a process that dies with this one, its output appended to `log`; raises Missing without such a program."""
     assert threading.current_thread() is threading.main_thread(), "a child dies with the thread that started it"
     program = shutil.which(argv[0])
     if program is None:
@@ -115,7 +115,7 @@ def start_child(
 def _popen(
     argv: list[str], output: BinaryIO, env: Mapping[str, str] | None, cwd: Path | None
 ) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603 - command lines of our own making
+    return subprocess.Popen(
         [*_leash(), *argv],
         stdin=subprocess.DEVNULL,
         stdout=output,

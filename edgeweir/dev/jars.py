@@ -62,8 +62,10 @@ def read_lock(version: str) -> list[Jar]:
     """The jars of one Kafka version, as committed."""
     lock = resources.files("edgeweir.dev") / f"kafka-{version}.lock"
     if not lock.is_file():
-        message = f"there is no list of jars for Kafka {version}: unset EDGEWEIR_DEV_KAFKA_VERSION, or make one with tools/kafka_lock.py"
-        raise Missing(message)
+        raise Missing(
+            f"there is no list of jars for Kafka {version}: "
+            "unset EDGEWEIR_DEV_KAFKA_VERSION, or make one with tools/kafka_lock.py"
+        )
     return [Jar.parse(line) for line in lock.read_text().splitlines() if not line.startswith("#")]
 
 
@@ -95,8 +97,10 @@ def fetch(lock: list[Jar], places: Places) -> list[Path]:
 def _own_folder(folder: Path) -> list[Path]:
     jars = sorted(folder.glob("*.jar"))
     if not any(jar.name.startswith("kafka_2.13-") for jar in jars):
-        message = f"EDGEWEIR_DEV_JARS names {folder}, which holds no kafka_2.13 jar: point it at the libs folder of a Kafka distribution"
-        raise Missing(message)
+        raise Missing(
+            f"EDGEWEIR_DEV_JARS names {folder}, which holds no kafka_2.13 jar: "
+            "point it at the libs folder of a Kafka distribution"
+        )
     return jars
 
 
@@ -110,13 +114,11 @@ def _fetch_all(lacking: list[Jar], folder: Path, places: Places, total: int) -> 
 
 def _refuse(faults: list[str], total: int) -> None:
     if unreachable := faults.count(_UNREACHABLE):
-        message = (
+        raise Missing(
             f"Maven Central cannot be reached and {unreachable} of {total} jars are missing; "
             "fetch once with a network, or point EDGEWEIR_KAFKA_BOOTSTRAP at a broker"
         )
-        raise Missing(message)
-    message = f"{'; '.join(sorted(faults))}; nothing was started"
-    raise Missing(message)
+    raise Missing(f"{'; '.join(sorted(faults))}; nothing was started")
 
 
 _UNREACHABLE = "unreachable"
@@ -135,7 +137,7 @@ def _fetch_one(jar: Jar, folder: Path, context: "MavenContext", advance: Callabl
 
 
 def _try_once(jar: Jar, folder: Path, context: "MavenContext") -> str | None:
-    import requests  # noqa: PLC0415 - comes with jgo, an optional extra
+    import requests  # comes with jgo, an optional extra
 
     artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact("", "jar")
     try:
@@ -160,10 +162,12 @@ def _drop(path: Path | None) -> None:
 
 def _context(places: Places) -> "MavenContext":
     try:
-        from jgo.maven import MavenContext  # noqa: PLC0415 - an optional extra
+        from jgo.maven import MavenContext
     except ImportError as absent:
-        message = "Kafka's jars are missing and so is their fetcher: install the extra `kafka` (uv pip install 'edgeweir[kafka]')"
-        raise Missing(message) from absent
+        raise Missing(
+            "Kafka's jars are missing and so is their fetcher: "
+            "install the extra `kafka` (uv pip install 'edgeweir[kafka]')"
+        ) from absent
     mirror = {"mirror": places.maven_mirror.rstrip("/")} if places.maven_mirror else None
     # Without a cache of its own jgo would fill the user's ~/.m2.
     return MavenContext(repo_cache=places.kafka / "download", local_repos=[], remote_repos=mirror, timeout=_TIMEOUT_S)

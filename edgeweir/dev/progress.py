@@ -11,8 +11,8 @@ def counted(title: str, total: int) -> Iterator[Callable[[], None]]:
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console  # noqa: PLC0415 - 110 ms, only where a person looks
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console  # 110 ms: only where a person looks
+    from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=total)

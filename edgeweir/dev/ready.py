@@ -1,4 +1,4 @@
-"""When a broker is ready: its process lives, its port accepts, and its controller makes a topic (an open port is not enough)."""
+"""When a broker is ready: its process lives, its port accepts and its controller makes a topic: all three."""
 
 import asyncio
 import contextlib
@@ -22,13 +22,11 @@ async def until_ready(child: Child, port: int, deadline_s: float = DEADLINE_S) -
     give_up = time.monotonic() + deadline_s
     while time.monotonic() < give_up:
         if child.returncode is not None:
-            message = f"Kafka ended with exit code {child.returncode} before it was ready"
-            raise NoAnswer(message)
+            raise NoAnswer(f"Kafka ended with exit code {child.returncode} before it was ready")
         if is_listening(port) and await makes_topics(f"{LOOPBACK}:{port}"):
             return
         await asyncio.sleep(_POLL_S)
-    message = f"Kafka was not ready at {LOOPBACK}:{port} within {deadline_s:.0f} s"
-    raise NoAnswer(message)
+    raise NoAnswer(f"Kafka was not ready at {LOOPBACK}:{port} within {deadline_s:.0f} s")
 
 
 async def makes_topics(bootstrap: str) -> bool:
@@ -38,7 +36,7 @@ async def makes_topics(bootstrap: str) -> bool:
     try:
         await admin.start()
         answer = await admin.create_topics([NewTopic(probe, 1, 1)], timeout_ms=_REQUEST_TIMEOUT_MS)
-        if any(error[1] for error in answer.topic_errors):
+        if any(error["error_code"] for error in answer.to_object()["topic_errors"]):
             return False
         await admin.delete_topics([probe])
     except (KafkaError, OSError, TimeoutError):

@@ -47,7 +47,7 @@ class Run:
     def open(cls, places: Places, name: str, *, keep: bool = False) -> Self:
         """Take the run of that name; what a dead supervisor left of it is ended first.
 
-        With `keep` the folder (so Kafka's data) is taken over and stays; else it starts empty and is deleted at the end.
+        With `keep` the folder (so Kafka's data) is taken over and stays; else it starts empty and goes at the end.
         Raises Missing when a living supervisor holds it.
         """
         folder = places.runs / name
@@ -55,8 +55,7 @@ class Run:
         if lock is None:
             other = read_record(folder)
             holder = f" by pid {other.supervisor_pid}" if other else ""
-            message = f"run {name} is held{holder}: edgeweir dev down {name}, or choose another --name"
-            raise Missing(message)
+            raise Missing(f"run {name} is held{holder}: edgeweir dev down {name}, or choose another --name")
         if stale := read_record(folder):
             end_leftovers(stale)
         if not keep:
@@ -84,7 +83,7 @@ class Run:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> Child:
-        """Start a child (main thread only) with its log in `logs/NAME.log`; a restarted name takes the old one's place."""
+        """Start a child (main thread only), its log in `logs/NAME.log`; a restarted name takes the old one's place."""
         environment = {**(os.environ if env is None else env), TOKEN_NAME: self.record.token}
         child = start_child(name, argv, log=self.folder / "logs" / f"{name}.log", env=environment, cwd=cwd)
         self._children.pop(name, None)
@@ -155,8 +154,7 @@ def living(places: Places, name: str) -> RunRecord:
     if lock is not None:
         os.close(lock)
     if lock is not None or record is None:
-        message = f"no run named {name} is alive: edgeweir dev up --name {name}"
-        raise NotFound(message)
+        raise NotFound(f"no run named {name} is alive: edgeweir dev up --name {name}")
     return record
 
 

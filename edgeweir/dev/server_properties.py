@@ -1,11 +1,11 @@
-"""The broker's settings: one node in combined mode on loopback, tuned to start and to rejoin fast. RUNNING 5.1 has the reasons."""
+"""The broker's settings: one node in combined mode on loopback, tuned to start small and to rejoin fast."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from edgeweir.dev.ports import LOOPBACK
 
-_FIXED = {
+FIXED = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
@@ -50,4 +50,4 @@ def render(ports: tuple[int, int], data: Path, overrides: Mapping[str, str]) -> 
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{kafka}",
         "log.dirs": str(data),
     }
-    return "".join(f"{key}={value}\n" for key, value in {**_FIXED, **placed, **overrides}.items())
+    return "".join(f"{key}={value}\n" for key, value in {**FIXED, **placed, **overrides}.items())
