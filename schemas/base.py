@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@-]+$")]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@-]+\Z")]
 """A name of a thing: site, node, app, terminal, session, instance, command."""
 Natural = Annotated[int, msgspec.Meta(ge=0, le=9_007_199_254_740_991)]
 """A count or amount: 0 .. 2**53-1, so that every JSON reader keeps it exact."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -15,9 +17,7 @@ from topics import catalogue as cat
 POLICY = GovernorPolicy()
 
 
-def proposal(
-    verdict: Verdict = Verdict.SCALE_OUT, *, voluntary: bool = False
-) -> Proposal:
+def proposal(verdict: Verdict = Verdict.SCALE_OUT, *, voluntary: bool = False) -> Proposal:
     """An app at site `a` of region `bay` wants to go from 2 to 5."""
     return Proposal(
         verdict=verdict, kind="scaling", resource_id="video@a", site_id="a", app_id="video", tenant="t", region="bay",
@@ -34,9 +34,7 @@ def test_when_nothing_is_wrong_all_gates_pass_in_their_order() -> None:
     assert all(note.result is GateResult.PASS for note in ruling.notes)
 
 
-@pytest.mark.parametrize(
-    "scope", ["all", "site/a", "app/video", "tenant/t", "region/bay", "kind/scaling"]
-)
+@pytest.mark.parametrize("scope", ["all", "site/a", "app/video", "tenant/t", "region/bay", "kind/scaling"])
 def test_a_pause_of_any_scope_that_covers_it_stops_an_opening_act_until_it_ends(
     scope: str,
 ) -> None:
@@ -85,25 +83,19 @@ STOPS = [
 
 @pytest.mark.parametrize(("verdict", "facts", "reason"), STOPS)
 def test_each_check_stops_with_its_own_reason_and_says_its_number(
-    verdict: Verdict, facts: dict, reason: Reason
+    verdict: Verdict, facts: dict[str, Any], reason: Reason
 ) -> None:
     ruling = judge(proposal(verdict), Facts(**facts), POLICY)
     assert (ruling.allowed, ruling.reason) == (False, reason)
     assert ruling.notes[-1].result is GateResult.STOP
 
 
-def test_the_loss_of_two_of_three_sites_is_not_called_unfixable_by_share_alone() -> (
-    None
-):
-    assert judge(
-        proposal(Verdict.EVACUATE), Facts(region_sites=3, region_unhealthy=2), POLICY
-    ).allowed
+def test_the_loss_of_two_of_three_sites_is_not_called_unfixable_by_share_alone() -> None:
+    assert judge(proposal(Verdict.EVACUATE), Facts(region_sites=3, region_unhealthy=2), POLICY).allowed
 
 
 def test_a_higher_kind_may_supersede_a_command_in_flight() -> None:
-    assert judge(
-        proposal(Verdict.EVACUATE), Facts(in_flight=Verdict.SCALE_OUT), POLICY
-    ).allowed
+    assert judge(proposal(Verdict.EVACUATE), Facts(in_flight=Verdict.SCALE_OUT), POLICY).allowed
 
 
 @pytest.mark.parametrize(
@@ -114,7 +106,7 @@ def test_a_higher_kind_may_supersede_a_command_in_flight() -> None:
         {"acts_last_hour": 60},
     ],
 )
-def test_voluntary_acts_stop_first_when_things_are_bad(facts: dict) -> None:
+def test_voluntary_acts_stop_first_when_things_are_bad(facts: dict[str, Any]) -> None:
     assert not judge(proposal(voluntary=True), Facts(**facts), POLICY).allowed
     assert judge(proposal(), Facts(**facts), POLICY).allowed
 
