@@ -10,7 +10,7 @@ from edgeweir.dev.kit import SERVER, Kit, Size, clean_environ
 from edgeweir.dev.ports import LOOPBACK, any_pair, named_pair
 from edgeweir.dev.ready import DEADLINE_S, until_ready
 from edgeweir.dev.runs import Rank, Run
-from edgeweir.dev.server_properties import render
+from edgeweir.dev.server_properties import Uplink, render
 from edgeweir.dev.template import lay_out
 
 _PORT_TRIES = 5
@@ -22,7 +22,8 @@ class Broker:
     """A broker within a run: data in `RUN/NAME/data`, log in `RUN/logs/NAME.log`.
 
     `choose_ports` gives (Kafka, controller) and is asked again when a port was taken meanwhile: `any_pair`,
-    `friendly_pair` or `partial(named_pair, PORT)`. `settings` override server.properties.
+    `friendly_pair` or `partial(named_pair, PORT)`. `settings` override server.properties. `uplink` is a second door
+    for clients that come through a relay.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Broker:
         choose_ports: Callable[[], tuple[int, int]] = any_pair,
         size: Size = Size.SMALL,
         flags: Sequence[str] | None = None,
+        uplink: Uplink | None = None,
     ) -> None:
         self.name = name
         self.folder = run.folder / name
@@ -43,6 +45,7 @@ class Broker:
         self._settings = dict(settings or {})
         self._choose_ports = choose_ports
         self._size = size
+        self._uplink = uplink
         self._flags = kit.archive_use(size) if flags is None else list(flags)
         self._ports: tuple[int, int] | None = None
         self._child: Child | None = None
@@ -122,7 +125,7 @@ class Broker:
 
     async def _start_at(self, ports: tuple[int, int], deadline_s: float) -> None:
         settings = self.folder / "server.properties"
-        settings.write_text(render(ports, self.folder / "data", self._settings))
+        settings.write_text(render(ports, self.folder / "data", self._settings, self._uplink))
         command = self._kit.command(SERVER, [str(settings)], size=self._size, flags=self._flags)
         self._child = self._run.start(self.name, command, rank=Rank.BROKER, env=clean_environ())
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeweir.dev.ports import LOOPBACK
 
@@ -41,7 +42,14 @@ FIXED = {
 TEST_SETTINGS: Mapping[str, str] = {"group.min.session.timeout.ms": "1000"}
 
 
-def render(ports: tuple[int, int], data: Path, overrides: Mapping[str, str]) -> str:
+class Uplink(NamedTuple):
+    """A second door of the broker whose clients are told to come through another port: that of a relay."""
+
+    port: int
+    advertised_port: int
+
+
+def render(ports: tuple[int, int], data: Path, overrides: Mapping[str, str], uplink: Uplink | None = None) -> str:
     """The text of server.properties for a pair of ports (Kafka, controller) and a data folder; overrides win."""
     kafka, controller = ports
     placed = {
@@ -50,4 +58,8 @@ def render(ports: tuple[int, int], data: Path, overrides: Mapping[str, str]) -> 
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{kafka}",
         "log.dirs": str(data),
     }
+    if uplink is not None:
+        placed["listeners"] += f",UPLINK://{LOOPBACK}:{uplink.port}"
+        placed["advertised.listeners"] += f",UPLINK://{LOOPBACK}:{uplink.advertised_port}"
+        placed["listener.security.protocol.map"] = f"{FIXED['listener.security.protocol.map']},UPLINK:PLAINTEXT"
     return "".join(f"{key}={value}\n" for key, value in {**FIXED, **placed, **overrides}.items())

@@ -1,7 +1,7 @@
 """Runs a command that must not outlive the process that ordered it, where the kernel offers no such signal.
 
-Used instead of `setpriv --pdeathsig` off Linux: `python tether.py PARENT_PID COMMAND...`. It looks twice a second
-whether its parent is still the one that ordered it, passes SIGTERM on, and exits as the command does.
+Used instead of `setpriv --pdeathsig` off Linux: `python tether.py PARENT_PID COMMAND...`. It looks ten times a
+second whether its parent is still the one that ordered it, passes SIGTERM on, and exits as the command does.
 """
 
 import os
@@ -10,19 +10,23 @@ import subprocess
 import sys
 from types import FrameType
 
-_LOOK_S = 0.5
+_LOOK_S = 0.1
 _GRACE_S = 10
 
 
 def main(parent: int, command: list[str]) -> int:
     """Run the command until it ends or the parent is gone; the exit code is the command's."""
+    orders: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        orders.append(number)
+
+    # Before the command starts: an order that comes in between is passed on as well.
+    signal.signal(signal.SIGTERM, note)
     child = subprocess.Popen(command)
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        child.send_signal(number)
-
-    signal.signal(signal.SIGTERM, pass_on)
     while os.getppid() == parent:
+        while orders:
+            child.send_signal(orders.pop())
         try:
             return child.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
