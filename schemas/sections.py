@@ -97,7 +97,10 @@ VOCABULARY: Final[dict[str, tuple[str, ...]]] = {
     "metrics": MetricsSettings.__struct_fields__,
     "otel": OtelSettings.__struct_fields__,
     "dev": DevSettings.__struct_fields__,
-    "worker": ("app_id", "session_timeout_s", "heartbeat_s", "data_dir"),
+    "worker": (
+        "app_id", "instance", "session_timeout_s", "heartbeat_s", "data_dir", "tick_ms", "incarnation",
+        "checkpoint_every", "watchdog_s",
+    ),
     "console": ("bind", "port", "history"),
     "executor": ("targets", "dry_run"),
     "emitter": ("site_id", "interval_ms", "buffer_mib"),

@@ -1,0 +1,171 @@
+"""From a record to an event, or to the reason why not: validated before any controller sees it (ENGINE 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from edge_control.controllers.events import Event
+from schemas.base import ID_PATTERN, Message
+from schemas.cloudevents import Received, read
+from schemas.errors import BadInput, Fault
+from schemas.limits import BATCH, RECORD
+from schemas.registry import TYPES
+from streams.engine.envelopes import SOURCE_PREFIX
+from topics.catalogue import Keyspace, Topic
+from topics.partition import partition_of
+from topics.topic import DAY_MS
+
+KEYSPACE_HEADER: Final = "ce_keyspace"
+NO_KEY: Final = "no-key"
+NO_KEYSPACE: Final = "no-keyspace"
+HANDLER_CRASH: Final = "handler-crash"
+REASONS: Final = (*(fault.value for fault in Fault), NO_KEY, NO_KEYSPACE, HANDLER_CRASH)
+"""All that a dead letter may give as its reason."""
+_BATCH_TYPE: Final = "node.telemetry-batch.v1"
+_BY_HEADER: Final = {keyspace.value.encode(): keyspace for keyspace in Keyspace}
+_APPENDED: Final = 1
+"""Kafka's timestamp type of LogAppendTime."""
+
+
+class Record(Protocol):
+    """One record of an input topic as a consumer returns it."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its place."""
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds: of appending, or as the producer said."""
+
+    @property
+    def timestamp_type(self) -> int:
+        """0 as created, 1 as appended."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Its key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Its value."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Its headers."""
+
+
+class Arrived(msgspec.Struct, frozen=True, gc=False):
+    """A good event; `sender` and `sequence` of an engine's output let the receiver drop copies."""
+
+    event: Event
+    sender: str = ""
+    sequence: int = 0
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """Bad input: a dead letter with this reason."""
+
+    reason: str
+    error: str
+
+
+class Stray(msgspec.Struct, frozen=True, gc=False):
+    """A good record in the wrong partition (a foreign partitioner); it belongs there."""
+
+    partition: int
+
+
+class Passed(msgspec.Struct, frozen=True, gc=False):
+    """Nothing to fold: the tombstone of a row topic."""
+
+
+Outcome = Arrived | Refused | Stray | Passed
+
+
+def keyspace_of(record: Record) -> Keyspace | None:
+    """Whose a record of a shared topic is; None when it does not say (it is then the first keyspace's bad input)."""
+    for name, value in record.headers:
+        if name == KEYSPACE_HEADER and value is not None:
+            return _BY_HEADER.get(value)
+    return None
+
+
+def owner_of(topic: Topic, record: Record) -> Keyspace:
+    """The controller that folds, or refuses, this record."""
+    return topic.keyspace or keyspace_of(record) or Keyspace.SITE
+
+
+def decode(topic: Topic, record: Record, partitions: int, now_ms: int) -> Outcome:
+    """What a record says; never raises for what came in from outside."""
+    key = _key(record)
+    if key is None:
+        return Refused(NO_KEY, "no key, or one that is no id")
+    if topic.shared and keyspace_of(record) is None:
+        return Refused(NO_KEYSPACE, "ce_keyspace names no controller")
+    home = partition_of(key, partitions)
+    if home != record.partition:
+        return Stray(home)
+    if record.value is None and topic.row:
+        return Passed()
+    try:
+        return _arrived(topic, record, key, now_ms)
+    except BadInput as error:
+        return Refused(error.reason.value, error.detail)
+
+
+def _key(record: Record) -> str | None:
+    try:
+        key = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        return None
+    return key if ID_PATTERN.match(key) else None
+
+
+def _arrived(topic: Topic, record: Record, key: str, now_ms: int) -> Arrived:
+    received = read(
+        record.headers,
+        record.value,
+        key=record.key,
+        topic=topic.name,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        default_type=topic.default_type,
+    )
+    place = f"{topic.name}/{record.partition}/{record.offset}"
+    event = Event(
+        body=_body(topic, received),
+        key=key,
+        topic=topic.name,
+        partition=record.partition,
+        offset=record.offset,
+        cause_id=received.id if topic.shared else place,
+        at_ms=_at_ms(record, now_ms),
+        now_ms=now_ms,
+    )
+    if received.source.startswith(SOURCE_PREFIX):
+        return Arrived(event, received.source, received.envelope().sequence or 0)
+    return Arrived(event)
+
+
+def _body(topic: Topic, received: Received) -> Message:
+    name = received.short_type
+    if name not in topic.types:
+        raise BadInput(Fault.UNKNOWN_TYPE, f"{topic.name} carries {', '.join(topic.types)}")
+    body: Message = received.body(TYPES[name], BATCH if name == _BATCH_TYPE else RECORD)
+    return body
+
+
+def _at_ms(record: Record, now_ms: int) -> int:
+    """The broker's time where the topic has it; else the producer's, within a day back and never ahead (FAULTS T21)."""
+    if record.timestamp_type == _APPENDED:
+        return record.timestamp
+    return max(now_ms - DAY_MS, min(record.timestamp, now_ms))

@@ -1,0 +1,26 @@
+"""What became of the events of a chunk; the accounting identity (FAULTS I9) is checked on it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Tally(msgspec.Struct):
+    """Counts of one fold: events = applied + duplicates + strays + tombstones + all refused."""
+
+    events: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    strays: int = 0
+    tombstones: int = 0
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def refuse(self, reason: str) -> None:
+        """One more dead letter."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    @property
+    def balances(self) -> bool:
+        """Whether every event is accounted for."""
+        known = self.applied + self.duplicates + self.strays + self.tombstones + sum(self.refused.values())
+        return self.events == known
