@@ -196,10 +196,18 @@ def _close(turn: Turn, spec: AppSpec, hire: HireRow) -> None:
     """A hire is over: leave a host that refused it alone for a while; one that never worked out was ineffective."""
     if not hire.judged:
         _conclude(turn, spec, hire, Outcome.INEFFECTIVE, 0)
-    row = turn.books.ingresses.get(at(hire.app_id, hire.ingress))
-    if row is not None and not hire.held_at_ms:
-        row.refused[hire.host] = turn.now_ms + _LEAVE_ALONE_MS
+    if hire.held_at_ms:
+        return
+    until_ms = turn.now_ms + _LEAVE_ALONE_MS
+    if hire.ingress:
+        row = turn.books.ingresses[at(hire.app_id, hire.ingress)]
+        row.refused[hire.host] = until_ms
         turn.books.ingresses[at(hire.app_id, hire.ingress)] = row
+    else:
+        app = turn.books.app(hire.app_id)
+        app.refused = {site: until for site, until in app.refused.items() if until > turn.now_ms}
+        app.refused[hire.host] = until_ms
+        turn.books.apps[hire.app_id] = app
 
 
 def _resource(hire: HireRow) -> Resource:

@@ -76,7 +76,9 @@ def _try_to_place(turn: Turn, spec: AppSpec, missing: int) -> None:
 
 
 def _ranking(turn: Turn, spec: AppSpec, policy: PlacementPolicy) -> Ranking:
-    avoid = dict.fromkeys(turn.drained(spec.app_id), "drained")
+    refused = turn.books.app(spec.app_id).refused
+    avoid = dict.fromkeys((site for site, until in refused.items() if until > turn.now_ms), "refused lately")
+    avoid.update(dict.fromkeys(turn.drained(spec.app_id), "drained"))
     near = max(turn.books.demands(spec.app_id), key=lambda row: (row.demand_milli, row.site_id), default=None)
     need = Need(spec=spec, near=near.site_id if near is not None and near.demand_milli else "", avoid=avoid)
     ranking = choose(turn.view, need, policy, turn.now_ms)

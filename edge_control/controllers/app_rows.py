@@ -31,7 +31,8 @@ class SpecRow(Row):
 class AppRow(Row):
     """What changes often about an app: its public row, its pooled demand, how it was steered last.
 
-    `changed` and `urgent` say whether the public row is behind, `drift_milli` by how much demand.
+    `changed` and `urgent` say whether the public row is behind, `drift_milli` by how much demand. `lots` counts
+    placements, `refused` are sites that said no to one, and until when they are left alone.
     """
 
     app_id: str
@@ -45,6 +46,7 @@ class AppRow(Row):
     steered_at_ms: int = 0
     placed_at_ms: int = 0
     lots: int = 0
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class DemandRow(Row):

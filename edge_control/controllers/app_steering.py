@@ -19,6 +19,9 @@ _AT_MOST_EVERY_MS: Final = 1_000
 
 def steer(turn: Turn, spec: AppSpec) -> None:
     """Look at the sites again and publish the rows of all zones for which something else is best now."""
+    if not is_steered(spec):
+        stop_steering(turn, spec.app_id)
+        return
     app = turn.books.app(spec.app_id)
     if app.steered_at_ms and turn.now_ms - app.steered_at_ms < _AT_MOST_EVERY_MS:
         return
@@ -47,7 +50,7 @@ def renew(turn: Turn) -> None:
 
 
 def stop_steering(turn: Turn, app_id: str) -> None:
-    """The app is gone: so are its rows."""
+    """The app is gone, or nobody looks it up: it has no rows."""
     for zone_id in sorted(turn.books.zones_of.get(app_id, {})):
         _forget(turn, f"{app_id}/{zone_id}")
 
@@ -74,8 +77,6 @@ def _outlook(turn: Turn, spec: AppSpec) -> Outlook:
         now_ms=turn.now_ms,
         fresh_ms=policy.max_view_age_ms,
     )
-    if not is_steered(spec):
-        return Outlook(stands={}, signature=0)
     return look(turn.view, glance)
 
 

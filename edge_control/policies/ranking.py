@@ -15,13 +15,14 @@ from edge_control.inventory.view import View
 from schemas import estate
 from schemas.apps import AppSpec, PerReplica
 from schemas.decisions import Candidate, InputRow
-from schemas.inventory import Health, SiteInventory
+from schemas.inventory import Health, Room, SiteInventory
 from schemas.policy import ScalingPolicy, Scope
 
 NEVER_MS: Final = 1 << 50
 """Age of a row that nobody has seen."""
 _KINDS: Final = ("cpu_milli", "mem_bytes", "gpu_milli", "net_bps")
 _PLENTY: Final = 1 << 30
+_HEADROOM_AT_MOST_PERMILLE: Final = 250
 
 
 class SiteOption(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,16 +134,21 @@ def constraint(site: estate.Site, spec: AppSpec) -> str:
     return "" if spec.class_ in site.classes else "class"
 
 
-def room_for(row: SiteInventory, per_replica: PerReplica, policy: ScalingPolicy, *, headroom: bool = True) -> int:
-    """Replicas of this size that fit into what is free at a site; the headroom stays for evacuations."""
+def room_for(row: SiteInventory, unit: PerReplica, policy: ScalingPolicy, *, headroom: bool = True) -> int:
+    """Replicas of this size that fit into what is free at a site, by the rule of the site's own ledger.
+
+    The headroom that stays for evacuations: a share of the site or a few replicas, but never more than a quarter.
+    """
     fits = _PLENTY
     for kind in _KINDS:
-        need = getattr(per_replica, kind)
-        if need <= 0:
+        need, room = getattr(unit, kind), _room(row, kind)
+        if need <= 0 or (room is None and kind == "net_bps"):
             continue
-        free, capacity = _free(row, kind)
-        spare = max(capacity * policy.headroom_permille // 1000, 0) if headroom else 0
-        fits = min(fits, max(0, free - spare) // need)
+        if room is None:
+            return 0
+        kept = max(room.allocatable * policy.headroom_permille // 1000, need * policy.headroom_replicas)
+        kept = min(kept, room.allocatable * _HEADROOM_AT_MOST_PERMILLE // 1000) if headroom else 0
+        fits = min(fits, max(0, room.free - kept) // need)
     return fits
 
 
@@ -181,12 +187,10 @@ def _parts(option: SiteOption) -> dict[str, int]:
     }
 
 
-def _free(row: SiteInventory, kind: str) -> tuple[int, int]:
+def _room(row: SiteInventory, kind: str) -> Room | None:
+    """The site's room of a kind, if it counts that kind."""
     name = kind.partition("_")[0]
-    for room in row.rooms:
-        if room.resource.partition("_")[0] == name:
-            return room.free, room.capacity
-    return (_PLENTY, 0) if name == "net" else (0, 0)
+    return next((room for room in row.rooms if room.resource.partition("_")[0] == name and room.capacity), None)
 
 
 def _fullness(row: SiteInventory) -> int:
