@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -21,6 +22,8 @@ from .topic import Cleanup, Topic
 
 _MIN_ISR_FROM: Final = 3
 _TOPIC_EXISTS: Final = 36
+_VISIBLE_WITHIN_S: Final = 15
+_LOOK_AGAIN_S: Final = 0.05
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -152,6 +155,14 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Wanted]) -> None:
     if failed:
         name, code, text = failed[0]
         raise for_code(code)(f"{name}: {text}")
+    await _await_visible(admin, [topic.name for topic in topics])
+
+
+async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until the broker shows what its controller made: it answers the creation a moment before it knows itself."""
+    async with asyncio.timeout(_VISIBLE_WITHIN_S):
+        while any(row["error_code"] for row in await admin.describe_topics(names)):
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _read_configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
