@@ -161,7 +161,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Wanted]) -> None:
 async def _await_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """Wait until the broker shows what its controller made: it answers the creation a moment before it knows itself."""
     async with asyncio.timeout(_VISIBLE_WITHIN_S):
-        while any(row["error_code"] for row in await admin.describe_topics(names)):
+        while any(row["error_code"] for row in await admin.describe_topics(names)):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
