@@ -103,7 +103,7 @@ VOCABULARY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "console": ("bind", "port", "history"),
     "executor": ("targets", "dry_run"),
-    "emitter": ("site_id", "interval_ms", "buffer_mib"),
+    "emitter": ("site_id", "interval_ms", "buffer_mib", "buffer_dir"),
     "haproxy": ("socket",),
     "dns": ("server", "zone", "key_name", "key_file"),
     "nft": ("table", "netns"),

@@ -81,7 +81,10 @@ class LinkProbe(Message, frozen=True, kw_only=True):
 
 
 class NodeTelemetryBatch(Message, frozen=True, kw_only=True):
-    """All nodes of one site in one interval, and the site's witness of its peers."""
+    """All nodes of one site in one interval, and the site's witness of its peers.
+
+    `thinned`: batches of this boot that the gateway had given up, for want of room, when it took this sample.
+    """
 
     site_id: Id
     gateway_id: Id
@@ -92,6 +95,7 @@ class NodeTelemetryBatch(Message, frozen=True, kw_only=True):
     interval_ms: Natural = 5000
     buffered: bool = False
     links: tuple[LinkProbe, ...] = ()
+    thinned: Natural = 0
 
 
 class NodePhase(StrEnum):
