@@ -40,7 +40,7 @@ def fold_overflow(turn: Turn, overflow: Overflow, at_ms: int) -> None:
     if said_ms < row.at_ms:
         return
     spec = turn.books.spec(overflow.app_id)
-    row.at_ms, row.missing_milli, row.missing = said_ms, overflow.missing_milli, _missing(overflow, spec)
+    row.at_ms, row.missing_milli, row.missing = said_ms, overflow.missing_milli, _missing(overflow)
     if row.missing and overflow.permille:
         row.permille = overflow.permille
     row.refused = {site: until for site, until in row.refused.items() if until > turn.now_ms}
@@ -74,12 +74,9 @@ def resource_of(row: IngressRow) -> Resource:
     return Resource(type="ingress", id=at(row.app_id, row.site_id))
 
 
-def _missing(overflow: Overflow, spec: AppSpec | None) -> int:
-    """Replicas in the overflow; computed from the missing load where the site does not say."""
-    if overflow.missing_replicas or not overflow.missing_milli:
-        return overflow.missing_replicas
-    per_replica = max(1, spec.per_replica.requests_per_s if spec else 1) * 1000
-    return -(-overflow.missing_milli // per_replica)
+def _missing(overflow: Overflow) -> int:
+    """Replicas in the overflow: as said, or from the missing load, which counts in thousandths of a replica."""
+    return overflow.missing_replicas or -(-overflow.missing_milli // 1000)
 
 
 def _consider(turn: Turn, spec: AppSpec, row: IngressRow) -> None:
