@@ -83,9 +83,13 @@ class CopyState(StrEnum):
 
 
 class Observed(Message, frozen=True, kw_only=True):
-    """One resource as the executor finds it: replicas of an app (`app@site`), or a copy of a session or device."""
+    """One resource as the executor finds it: replicas of an app (`app@site`), or a copy of a session or device.
+
+    `kind` is the resource's type (replicas, ingress, session ..): replicas and an ingress share their id.
+    """
 
     resource_id: Id
+    kind: str = ""
     generation: Natural = 0
     replicas: Natural = 0
     state: CopyState | None = None
