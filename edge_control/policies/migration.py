@@ -1,0 +1,211 @@
+"""Stay or move: whether a session should follow its user, and where to (DECISIONS 4).
+
+Cost = m per move + distance x time, in kilometre-minutes. With a mobility model: the option with least cost now plus
+expected value. Without: rent-or-buy, move when the excess distance paid so far reaches m (2-competitive ski rental).
+A user who came back to a former zone within minutes has a higher m for a while (ping-pong).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from edge_control.inventory.geography import distance_m, rtt_us
+from edge_control.inventory.view import View
+from edge_control.policies.ranking import constraint
+from schemas.apps import AppSpec
+from schemas.decisions import Candidate, Reason
+from schemas.inventory import Health
+from schemas.location import Mobility
+from schemas.policy import MigrationPolicy, MobilityModel
+
+KM_MINUTE: Final = 1_000 * 60_000
+"""One kilometre-minute in metre-milliseconds, in which excess is accumulated."""
+NEVER_MS: Final = 1 << 53
+_SHOWN: Final = 8
+_DEFAULT_MODEL: Final = "default"
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """One session and its user. `excess` is what it has paid since its last move, in metre-milliseconds."""
+
+    host: str
+    user_site: str
+    user_zone: str
+    excess: int = 0
+    ping_pong: bool = False
+    mobility: Mobility = Mobility.WITHOUT_CONFIRMATION
+    confirmed: bool = False
+    avoid: dict[str, str] = {}
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """One site that could host it, metres and round trip from the user's site; `refused_by` names what forbids it."""
+
+    site_id: str
+    distance_m: int
+    rtt_us: int
+    age_ms: int
+    refused_by: str = ""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it should be hosted, and why; `due_in_ms` is when rent-or-buy would say otherwise if nothing changes."""
+
+    target: str
+    reason: Reason
+    candidates: tuple[Candidate, ...] = ()
+    excess_rate_m: int = 0
+    due_in_ms: int = NEVER_MS
+
+    def moves(self, host: str) -> bool:
+        """Whether the target is another site."""
+        return self.target != host
+
+
+def survey(view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, now_ms: int) -> list[Option]:
+    """The sites around the user and around the host as options, in order of their ids."""
+    regions = dict.fromkeys((view.region_of(now.user_site), view.region_of(now.host)))
+    near = {site: None for region in regions for site in view.sites_of_region.get(region, {})}
+    return [_option(view, spec, now, policy, site, now_ms) for site in sorted(near)]
+
+
+def _option(  # noqa: PLR0917  # one site under all that can forbid it
+    view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, site_id: str, now_ms: int
+) -> Option:
+    row = view.site_rows.get(site_id)
+    age_ms = row.age_ms(now_ms) if row else NEVER_MS
+    rtt = rtt_us(view, now.user_site, site_id)
+    return Option(
+        site_id=site_id,
+        distance_m=distance_m(view, now.user_site, site_id),
+        rtt_us=rtt,
+        age_ms=age_ms,
+        refused_by=_refusal(view, spec, now, policy, site_id, age_ms, rtt),
+    )
+
+
+def _refusal(  # noqa: PLR0917  # one line per filter, in the order a reader expects them
+    view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, site_id: str, age_ms: int, rtt: int
+) -> str:
+    if site_id in now.avoid:
+        return now.avoid[site_id]
+    health = view.health_of(site_id)
+    if health not in (Health.ALIVE, Health.UNKNOWN):
+        return f"health {health}"
+    if age_ms > policy.max_view_age_ms:
+        return "view-age"
+    if why := constraint(view.sites[site_id].body, spec):
+        return why
+    if spec.max_latency_ns and rtt * 1_000 > spec.max_latency_ns:
+        return "latency"
+    ready = any(app.app_id == spec.app_id and app.ready > 0 for app in view.site_rows[site_id].body.apps)
+    return "" if ready else "no-replica"
+
+
+def choose(
+    now: Situation, options: Iterable[Option], spec: AppSpec, policy: MigrationPolicy, model: MobilityModel | None
+) -> Choice:
+    """Stay or move to one of the options; the reason says which rule spoke."""
+    ranked = sorted(options, key=lambda option: (option.distance_m, option.site_id))
+    host = next((option for option in ranked if option.site_id == now.host), None)
+    good = [option for option in ranked if not option.refused_by and option.site_id != now.host]
+    shown = _shown(ranked)
+    if host is None or not good:
+        reason = Reason.ALREADY_RIGHT if host is not None and host.distance_m == 0 else Reason.NO_CANDIDATE
+        return Choice(target=now.host, reason=reason, candidates=shown)
+    if now.mobility is Mobility.NOT_ALLOWED:
+        return Choice(target=now.host, reason=Reason.MOBILITY_NOT_ALLOWED, candidates=shown)
+    m = move_cost(spec, policy, ping_pong=now.ping_pong)
+    values = _values(now, [host, *good], m, model) if model is not None else {}
+    chosen = _by_value(now, values, shown) if now.host in values else _by_rent(now, host, good[0], m, spec, shown)
+    return _await_confirmation(now, chosen)
+
+
+def move_cost(spec: AppSpec, policy: MigrationPolicy, *, ping_pong: bool) -> int:
+    """What one move costs now, in metre-milliseconds."""
+    factor = policy.ping_pong_factor_permille if ping_pong else 1_000
+    return spec.cost.move_m * KM_MINUTE * factor // 1_000
+
+
+def model_for(view: View, app_id: str) -> MobilityModel | None:
+    """The mobility model solved for this app, else the general one, else none."""
+    seen = view.models.get(app_id) or view.models.get(_DEFAULT_MODEL)
+    return seen.body if seen else None
+
+
+def rescue_target(options: Iterable[Option], dead: str) -> Option | None:
+    """The nearest site that could take over from a dead one."""
+    good = [option for option in options if not option.refused_by and option.site_id != dead]
+    return min(good, key=lambda option: (option.distance_m, option.site_id), default=None)
+
+
+def _by_rent(  # noqa: PLR0917  # both sides of the bargain, the price, and what is shown of it
+    now: Situation, host: Option, best: Option, m: int, spec: AppSpec, shown: tuple[Candidate, ...]
+) -> Choice:
+    rate = host.distance_m - best.distance_m
+    if rate <= 0:
+        return Choice(target=now.host, reason=Reason.ALREADY_RIGHT, candidates=shown)
+    too_far = bool(spec.max_latency_ns) and host.rtt_us * 1_000 > spec.max_latency_ns
+    if now.excess >= m or too_far:
+        return Choice(target=best.site_id, reason=Reason.USER_MOVED, candidates=shown, excess_rate_m=rate)
+    return Choice(
+        target=now.host,
+        reason=Reason.PING_PONG if now.ping_pong else Reason.STAY_CHEAPER,
+        candidates=shown,
+        excess_rate_m=rate,
+        due_in_ms=-(-(m - now.excess) // rate),
+    )
+
+
+def _values(now: Situation, options: list[Option], m: int, model: MobilityModel) -> dict[str, int]:
+    """Cost now plus expected cost later of every option that the model knows, in metre-milliseconds."""
+    costs: dict[str, int] = {}
+    for option in options:
+        later = _later(now.user_zone, option.site_id, model)
+        if later is not None:
+            move = m if option.site_id != now.host else 0
+            costs[option.site_id] = move + option.distance_m * model.step_ms + later * KM_MINUTE // 1_000
+    return costs
+
+
+def _later(zone: str, site_id: str, model: MobilityModel) -> int | None:
+    """Expected cost after this step in thousandths of a kilometre-minute; None where the model is silent."""
+    nexts = model.moves.get(zone, ())
+    if not nexts:
+        return model.values_milli.get(zone, {}).get(site_id)
+    total = 0
+    for move in nexts:
+        value = model.values_milli.get(move.to_zone, {}).get(site_id)
+        if value is None:
+            return None
+        total += move.permille * value
+    return total // 1_000
+
+
+def _by_value(now: Situation, values: dict[str, int], shown: tuple[Candidate, ...]) -> Choice:
+    best = min(values, key=lambda site: (values[site], site != now.host, site))
+    scored = tuple(msgspec.structs.replace(c, score=values.get(c.id, c.score)) for c in shown)
+    stay = Reason.PING_PONG if now.ping_pong else Reason.STAY_CHEAPER
+    return Choice(target=best, reason=stay if best == now.host else Reason.USER_MOVED, candidates=scored)
+
+
+def _await_confirmation(now: Situation, chosen: Choice) -> Choice:
+    waits = now.mobility is Mobility.WITH_CONFIRMATION and not now.confirmed
+    if not waits or not chosen.moves(now.host):
+        return chosen
+    return msgspec.structs.replace(chosen, target=now.host, reason=Reason.AWAITING_CONFIRMATION)
+
+
+def _shown(ranked: list[Option]) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(
+            id=option.site_id,
+            score=option.distance_m,
+            parts={"distance_m": option.distance_m, "rtt_us": option.rtt_us, "age_ms": min(option.age_ms, NEVER_MS)},
+            refused_by=option.refused_by,
+        )
+        for option in ranked[:_SHOWN]
+    )
