@@ -11,6 +11,7 @@ from mode.types import ServiceT
 from edge_control.controllers.base import Controller
 from streams.agents import make_agents
 from streams.engine.engine import Engine
+from streams.logs import configure_logs
 from streams.settings import WorkerSettings
 from topics.catalogue import Keyspace
 
@@ -57,6 +58,7 @@ def make_app(settings: WorkerSettings, controllers: Mapping[Keyspace, type[Contr
     """The app of one worker; tests may give it controllers of their own."""
     types = controllers if controllers is not None else controller_types()
     worker = settings.worker
+    configure_logs(settings.log)
     app = App(
         worker.app_id,
         broker=f"kafka://{settings.kafka.bootstrap}",
@@ -64,6 +66,7 @@ def make_app(settings: WorkerSettings, controllers: Mapping[Keyspace, type[Contr
         store="memory://",
         web_enabled=False,
         web_bind="127.0.0.1",
+        worker_redirect_stdouts=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
         broker_session_timeout=worker.session_timeout_s,

@@ -32,6 +32,12 @@ class WorkerSection(Section, frozen=True):
     watchdog_s: Seconds = 60
 
 
+def scratch(environ: Mapping[str, str]) -> str:
+    """The user's state folder for workers; what is in it may be deleted."""
+    state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return str(Path(state) / "edgeweir" / "worker")
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All sections that a stream worker reads."""
 
@@ -46,10 +52,14 @@ def read_settings(environ: Mapping[str, str] | None = None) -> WorkerSettings:
     env = os.environ if environ is None else environ
     name = env.get("EDGEWEIR_CONFIG", "edgeweir.toml")
     path = Path(name)
-    return read(
+    settings = read(
         WorkerSettings,
         environ=env,
         toml_text=path.read_text("utf-8") if path.is_file() else None,
         toml_name=name,
         read_file=lambda file: Path(file).read_text("utf-8"),
     ).value
+    worker = settings.worker
+    if not worker.data_dir:
+        worker = msgspec.structs.replace(worker, data_dir=scratch(env))
+    return msgspec.structs.replace(settings, worker=worker)

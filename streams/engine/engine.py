@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -31,6 +31,7 @@ from streams.engine.ticks import is_caught_up, lag_ms, tick
 from streams.engine.watchdog import Watchdog
 from streams.settings import WorkerSettings
 from topics.catalogue import CATALOGUE, INPUTS, JOURNAL, Keyspace
+from topics.connect import Connect
 
 log = structlog.get_logger()
 MakeController = Callable[[int], Controller]
@@ -64,15 +65,14 @@ class Engine(mode.Service):
 
     async def on_start(self) -> None:
         """Check the topics, read the view whole, join the group."""
-        self._slot = Slot(self.settings)
-        self.shell = Shell(
-            self.settings, self._slot.client_id, lost=self._lost, bug=self._bug, checkpointed=self._checkpointed
-        )
         try:
-            self._counts = await partition_counts(self.shell.connect, self._slot.client_id)
+            self._slot = Slot(self.settings)
+            self._counts = await partition_counts(Connect(self.settings.kafka), self._slot.client_id)
         except StartRefused as refused:
             self._refuse(refused)
-        shell = self.shell
+        shell = self.shell = Shell(
+            self.settings, self._slot.client_id, lost=self._lost, bug=self._bug, checkpointed=self._checkpointed
+        )
         shell.metrics.serve(self.settings.metrics.bind, self.settings.metrics.port)
         await asyncio.gather(
             shell.producers.start(CATALOGUE),
@@ -190,8 +190,7 @@ class Engine(mode.Service):
             asyncio.ensure_future(self.crash(error))  # noqa: RUF006 - the service keeps itself alive until it stopped
 
     def _refuse(self, refused: StartRefused) -> None:
-        sys.stderr.write(f"edgeweir worker: {refused.sentence}\n")
-        sys.stderr.flush()
+        os.write(2, f"edgeweir worker: {refused.sentence}\n".encode())  # Faust may hold sys.stderr while it starts
         raise SystemExit(REFUSED_EXIT)
 
     def _checkpointed(self, number: int, begin: int) -> None:

@@ -52,9 +52,10 @@ class Town:
         await provision.apply(admin, goal, provision.plan(goal, {}))
         await admin.close()
 
-    def start(self, name: str, **env: str) -> subprocess.Popen[bytes]:
-        """Start a worker process; `env` are more of its variables (without prefix: EDGEWEIR_WORKER_)."""
-        mine = {
+    def environ(self, name: str) -> dict[str, str]:
+        """The variables of a worker process."""
+        return {
+            **os.environ,
             "EDGEWEIR_KAFKA_BOOTSTRAP": self.settings.bootstrap,
             "EDGEWEIR_KAFKA_TOPIC_PREFIX": self.settings.topic_prefix,
             "EDGEWEIR_WORKER_APP_ID": self.settings.topic_prefix + "app",
@@ -65,17 +66,53 @@ class Town:
             "EDGEWEIR_WORKER_TICK_MS": "100",
             "EDGEWEIR_WORKER_CHECKPOINT_EVERY": "1500",
         }
+
+    def start(self, name: str, **env: str) -> subprocess.Popen[bytes]:
+        """Start a worker process; `env` are more of its variables (without prefix: EDGEWEIR_WORKER_)."""
         given = {
             key if key.startswith(("EDGEWEIR", "PYTHON")) else f"EDGEWEIR_WORKER_{key}": v for key, v in env.items()
         }
         log = (self.folder / f"{name}.log").open("ab")
         command = [sys.executable, "-m", "tests.kafka.toy", "worker", "-l", "error", "--without-web"]
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **mine, **given}, stdout=log, stderr=log, start_new_session=True
+            command, cwd=ROOT, env={**self.environ(name), **given}, stdout=log, stderr=log, start_new_session=True
         )
         log.close()
         self.workers[name] = process
         return process
+
+    async def supervise(self, *names: str) -> None:
+        """Start again whoever ended, for ever."""
+        while True:
+            for name in names:
+                if self.workers[name].poll() is not None:
+                    self.start(name)
+            await asyncio.sleep(0.1)
+
+    async def replayed(self, hash_seed: str) -> dict[str, Any]:
+        """What folding the journalled inputs again gives, in a process of its own."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.kafka.toy",
+            "replay",
+            cwd=ROOT,
+            env={**self.environ("replay"), "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        found: dict[str, Any] = msgspec.json.decode(output)
+        return found
+
+    async def send(
+        self, topic: Topic, *records: tuple[str, bytes, list[tuple[str, bytes]]], partition: int | None = None
+    ) -> None:
+        """Send records, to a named partition if one is given."""
+        async with self.connect.producer("town") as producer:
+            for key, value, attributes in records:
+                await producer.send_and_wait(
+                    self.connect.name(topic), value, key=key.encode(), headers=attributes, partition=partition
+                )
 
     def close(self) -> None:
         """End all workers."""

@@ -6,7 +6,10 @@ environment.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import sys
 
 from edge_control.controllers import outputs
 from edge_control.controllers.base import Controller
@@ -20,7 +23,12 @@ from schemas.decisions import Resource
 from schemas.inventory import Health, Room, SiteInventory
 from schemas.requests import Overflow
 from schemas.telemetry import NodeTelemetry
-from topics.catalogue import Keyspace
+from streams.app import make_app
+from streams.engine.boot import partition_counts
+from streams.engine.replay import replay
+from streams.settings import WorkerSettings, read_settings
+from topics.catalogue import JOURNAL, Keyspace
+from topics.connect import Connect
 
 STEP = 1000
 QUIET_MS = 700
@@ -225,12 +233,25 @@ def inventory(key: str, row: SiteRow) -> SiteInventory:
     )
 
 
-def main() -> None:
-    """Run a worker of the toy controllers."""
-    from streams.app import make_app
-    from streams.settings import read_settings
+async def replayed(settings: WorkerSettings) -> dict[str, object]:
+    """Every partition folded again: rows as hex and ids of outputs, in one value that can be compared."""
+    connect = Connect(settings.kafka)
+    counts = await partition_counts(connect, "replay")
+    found: dict[str, object] = {}
+    for number in range(counts[JOURNAL.name]):
+        result = await replay(connect, settings.worker.app_id, number, counts, CONTROLLERS)
+        rows = {name: data.hex() for name, data in result.rows.items()}
+        found[str(number)] = {"rows": rows, "ids": result.ids}
+    return found
 
-    make_app(read_settings(os.environ), CONTROLLERS).main()
+
+def main() -> None:
+    """`worker ..`: run a worker of the toy controllers; `replay`: print what folding again gives."""
+    settings = read_settings(os.environ)
+    if sys.argv[1] == "replay":
+        print(json.dumps(asyncio.run(replayed(settings)), sort_keys=True))
+    else:
+        make_app(settings, CONTROLLERS).main()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""Replay: fold the inputs again in the order of the journal's headers, over the views of then (ENGINE 5).
+
+What comes out must be the same rows, byte for byte, and the same ids. This, and no other interleaving, is the oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+
+from edge_control.controllers.base import Controller
+from edge_control.controllers.events import Input, Tick
+from edge_control.controllers.outputs import Output
+from edge_control.inventory.view import View
+from streams.engine.cutter import Cutter
+from streams.engine.decode import Record, owner_of
+from streams.engine.envelopes import Speaker
+from streams.engine.frames import Folded, Story
+from streams.engine.journal import Journal
+from streams.engine.partition import QUARANTINE_AFTER, Partition, Portion
+from streams.viewfold import Vector, ViewFold, ViewRecord
+from topics.catalogue import BY_NAME, INPUTS, JOURNAL, VIEWS, Keyspace, Topic
+from topics.connect import Connect
+
+MakeController = Callable[[int], Controller]
+
+
+class Replayed(msgspec.Struct):
+    """What a replay found: rows as journalled by `space/table/key`, and per topic the ids of outputs in order."""
+
+    rows: dict[str, bytes]
+    ids: dict[str, list[str]]
+
+
+class Replay:
+    """Folds stories again on a partition of its own."""
+
+    def __init__(
+        self,
+        partition: Partition,
+        inputs: Mapping[str, Sequence[Record]],
+        views: ViewFold,
+        news: Mapping[Topic, Sequence[ViewRecord]],
+    ) -> None:
+        """`inputs`: this partition's records by topic; `news`: all records of the view's topics, by offset."""
+        self.partition = partition
+        self.rows: dict[str, bytes] = {}
+        self.ids: dict[str, list[str]] = {}
+        self._inputs, self._views = inputs, views
+        self._news = {topic: list(records) for topic, records in news.items()}
+        self._cutter = Cutter(partition)
+
+    def tell(self, stories: Iterable[Story]) -> Replayed:
+        """Fold all stories, and give what they left behind."""
+        for story in stories:
+            self._advance(story.views)
+            for folded in story.folded:
+                self._fold(folded)
+            self._keep()
+        return Replayed(self.rows, self.ids)
+
+    def _advance(self, vector: Vector) -> None:
+        for topic, records in self._news.items():
+            upto, had = vector.get(topic.name, ()), self._views.vector[topic.name]
+            fresh = [r for r in records if had[r.partition] <= r.offset < upto[r.partition]] if upto else []
+            self._views.apply((topic, record) for record in fresh)
+
+    def _fold(self, folded: Folded) -> None:
+        keyspace, partition = Keyspace(folded.keyspace), self.partition
+        if not folded.topic:
+            tick = Tick(folded.at_ms, partition.number, folded.lag_ms, folded.view_age_ms)
+            partition.tick(keyspace, tick, self._views.view, partition.controllers[keyspace].handle)
+            return
+        topic = BY_NAME[folded.topic]
+        partition.crashes = {f"{topic.name}/{keyspace}/{offset}": QUARANTINE_AFTER for offset in folded.skipped}
+        records = [
+            record
+            for record in self._inputs[topic.name]
+            if folded.first <= record.offset <= folded.last and owner_of(topic, record) is keyspace
+        ]
+        partition.fold(Portion(keyspace, topic, records, folded.last), folded.at_ms, self._views.view, _handle)
+
+    def _keep(self) -> None:
+        """What a frame would carry: rows as bytes and the ids of outputs."""
+        for prefix, table in self.partition.named_tables():
+            for key in table.dirty:
+                data = table.encoded(key)
+                if data is None:
+                    self.rows.pop(prefix + key, None)
+                else:
+                    self.rows[prefix + key] = data
+        for _, entry, is_row in self.partition.fresh:
+            if not is_row:
+                names = dict(entry.headers)
+                self.ids.setdefault(entry.topic, []).append((names.get("ce_id") or b"").decode(errors="replace"))
+        self.partition.outbox.clear()
+        self._cutter.cut({})
+
+
+def _handle(controller: Controller, event: Input, view: View) -> list[Output]:
+    return controller.handle(event, view)
+
+
+async def replay(
+    connect: Connect, app_id: str, number: int, counts: Mapping[str, int], make: Mapping[Keyspace, MakeController]
+) -> Replayed:
+    """Replay one partition from the beginning of its journal; `counts` are the partitions of every topic."""
+    journal = Journal(connect, "replay", app_id)
+    await journal.start(counts[JOURNAL.name])
+    try:
+        end = (await journal.ends([number]))[number]
+        history = await journal.read(number, end, keep_stories=True, whole=True)
+    finally:
+        await journal.stop()
+    inputs = {topic.name: await _read(connect, topic, [number]) for topic in INPUTS}
+    news = {topic: await _read(connect, topic, range(counts[topic.name])) for topic in VIEWS}
+    speaker = Speaker(partition=number, partitions=counts[JOURNAL.name])
+    partition = Partition(speaker, {keyspace: maker(number) for keyspace, maker in make.items()})
+    views = ViewFold({topic: counts[topic.name] for topic in VIEWS})
+    return Replay(partition, inputs, views, news).tell(history.stories)
+
+
+async def _read(connect: Connect, topic: Topic, numbers: Iterable[int]) -> list[Any]:
+    """All records of these partitions up to their end of this moment."""
+    reader = connect.consumer("replay", auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20)
+    found: list[Any] = []
+    async with reader:
+        places = [TopicPartition(connect.name(topic), number) for number in numbers]
+        reader.assign(places)
+        for place, end in (await reader.end_offsets(places)).items():
+            while await reader.position(place) < end:
+                for records in (await reader.getmany(place, timeout_ms=500)).values():
+                    found += records
+    return found

@@ -1,0 +1,109 @@
+"""How records of the view's topics become a view: the same live and in a replay, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from edge_control.inventory.view import View
+from schemas.base import Message
+from schemas.cloudevents import Received, read
+from schemas.errors import BadInput
+from schemas.registry import TYPES
+from streams.engine.envelopes import SOURCE_PREFIX
+from topics.catalogue import Topic
+
+Vector = dict[str, tuple[int, ...]]
+"""Next offset of each partition, by topic."""
+
+
+class ViewRecord(Protocol):
+    """One record of a view topic as a consumer returns it."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its place."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it was appended, in milliseconds."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Its key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Its value; None is a tombstone."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Its headers."""
+
+
+class ViewFold:
+    """A view and how far it has come. What cannot be read is left out and counted, never guessed."""
+
+    def __init__(self, counts: Mapping[Topic, int]) -> None:
+        """Knows nothing yet; `counts` are the partitions of each view topic."""
+        self.view = View()
+        self.vector: Vector = {topic.name: (0,) * count for topic, count in counts.items()}
+        self.refused = 0
+        self._heard: dict[str, int] = {}
+
+    def apply(self, records: Iterable[tuple[Topic, ViewRecord]]) -> None:
+        """Advance the view; the caller sees to it that no frame is open."""
+        moved: dict[str, list[int]] = {}
+        for topic, record in records:
+            offsets = moved.setdefault(topic.name, list(self.vector[topic.name]))
+            offsets[record.partition] = record.offset + 1
+            try:
+                self._apply(topic, record)
+            except BadInput:
+                self.refused += 1
+        if moved:  # a new object: frames hold on to the vector they were folded on
+            self.vector = self.vector | {name: tuple(offsets) for name, offsets in moved.items()}
+
+    def is_at(self, vector: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether the view has come as far."""
+        return all(
+            mine >= theirs
+            for name, offsets in vector.items()
+            for mine, theirs in zip(self.vector.get(name, ()), offsets, strict=False)
+        )
+
+    def _apply(self, topic: Topic, record: ViewRecord) -> None:
+        received = read(
+            record.headers,
+            record.value,
+            key=record.key,
+            topic=topic.name,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            default_type=topic.default_type,
+        )
+        if self._is_stale(topic, received):
+            return
+        body: Message | None = None
+        if received.data is not None:
+            kind = TYPES.get(received.short_type) if received.short_type in topic.types else None
+            if kind is None:
+                self.refused += 1
+                return
+            body = received.body(kind)
+        self.view.apply(topic, (record.key or b"").decode(errors="replace"), body, record.timestamp)
+
+    def _is_stale(self, topic: Topic, received: Received) -> bool:
+        """A copy that a deposed owner sent late is older than what is known: its sequence number says so."""
+        if not received.source.startswith(SOURCE_PREFIX):
+            return False
+        sender, sequence = f"{topic.name}{received.source}", received.envelope().sequence or 0
+        if sequence < self._heard.get(sender, 0):
+            return True
+        self._heard[sender] = sequence
+        return False
