@@ -156,8 +156,9 @@ def _is_reachable(act: Act, site_id: str) -> bool:
 
 
 def debt_paid(act: Act, debt: Debt) -> list[Output]:
-    """The copy is gone: only now its room is free."""
+    """The copy is gone: only now its room is free, and the site a candidate again."""
     act.session.debts.remove(debt)
+    act.session.look_at_ms = act.now_ms + 1
     saved = act.session.saved
     if saved is not None and saved.site_id == debt.site_id and saved.is_frozen_copy:
         act.session.saved = None

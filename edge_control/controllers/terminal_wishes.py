@@ -5,6 +5,7 @@ One procedure per session. The view prompts; what permits are the target's grant
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import msgspec
@@ -111,7 +112,9 @@ def _follow(act: Act, kinds: dict[str, Kind[Act]]) -> list[Output]:
 def _next_look(act: Act, choice: Choice) -> int:
     if choice.reason is Reason.ALREADY_RIGHT and act.terminal.site == act.session.host:
         return 0
-    again_ms = LOOK_AGAIN_MS if choice.reason is Reason.NO_CANDIDATE else AWAY_MS
+    nearer = itertools.takewhile(lambda candidate: candidate.id != act.session.host, choice.candidates)
+    blocked = choice.reason is Reason.NO_CANDIDATE or any(candidate.refused_by for candidate in nearer)
+    again_ms = LOOK_AGAIN_MS if blocked else AWAY_MS
     return act.now_ms + max(1, min(choice.due_in_ms, again_ms))
 
 
