@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge_control.controllers import outputs as out
+from edge_control.controllers.app_instance_rows import InstanceRow
 from edge_control.controllers.app_rows import (
     AppRow,
     DemandRow,
@@ -40,6 +41,7 @@ class AppBooks:
         self.demand: Table[DemandRow] = Table("demand", DemandRow)
         self.ingresses: Table[IngressRow] = Table("ingresses", IngressRow)
         self.hires: Table[HireRow] = Table("hires", HireRow)
+        self.instances: Table[InstanceRow] = Table("instances", InstanceRow)
         self.drains: Table[DrainRow] = Table("drains", DrainRow)
         self.steering: Table[SteeringRow] = Table("steering", SteeringRow)
         self.holds: Table[HoldRow] = Table("holds", HoldRow)
@@ -47,6 +49,7 @@ class AppBooks:
         self.sites_of: dict[str, dict[str, None]] = {}
         self.ingresses_of: dict[str, dict[str, None]] = {}
         self.hires_of: dict[str, dict[str, None]] = {}
+        self.instances_of: dict[str, dict[str, None]] = {}
         self.zones_of: dict[str, dict[str, None]] = {}
 
     @property
@@ -58,6 +61,7 @@ class AppBooks:
             self.demand,
             self.ingresses,
             self.hires,
+            self.instances,
             self.drains,
             self.steering,
             self.holds,
@@ -66,13 +70,15 @@ class AppBooks:
     def rebuild(self) -> None:
         """Index the rows again; all that is due is derived from them."""
         self.renewals = Deadlines()
-        self.sites_of, self.ingresses_of, self.hires_of, self.zones_of = {}, {}, {}, {}
+        self.sites_of, self.ingresses_of, self.hires_of, self.instances_of, self.zones_of = {}, {}, {}, {}, {}
         for demand in self.demand.values():
             self.sites_of.setdefault(demand.app_id, {})[demand.site_id] = None
         for ingress in self.ingresses.values():
             self.ingresses_of.setdefault(ingress.app_id, {})[ingress.site_id] = None
         for key, hire in self.hires.items():
             self.hires_of.setdefault(hire.app_id, {})[key] = None
+        for key, instance in self.instances.items():
+            self.instances_of.setdefault(instance.app_id, {})[key] = None
         for key, row in self.steering.items():
             self.await_renewal(key, row)
 
@@ -107,6 +113,15 @@ class AppBooks:
         else:
             self.hires.discard(row.key)
             self.hires_of.get(row.app_id, {}).pop(row.key, None)
+
+    def instances_with(self, app_id: str) -> list[InstanceRow]:
+        """The app's stateful instances, in order of their ids."""
+        return [self.instances[key] for key in sorted(self.instances_of.get(app_id, {}))]
+
+    def put_instance(self, row: InstanceRow) -> None:
+        """Keep an instance."""
+        self.instances[row.instance_id] = row
+        self.instances_of.setdefault(row.app_id, {})[row.instance_id] = None
 
     def await_renewal(self, key: str, row: SteeringRow) -> None:
         """Renew a steering row when half of its life is over."""

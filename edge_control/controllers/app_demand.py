@@ -16,12 +16,12 @@ _LAZILY_MS = 5_000
 _URGENT_DRIFT = 100
 
 
-def fold_report(turn: Turn, report: SiteReport) -> None:
-    """Take what a site says of an app; an older word than the last one changes nothing."""
+def fold_report(turn: Turn, report: SiteReport) -> bool:
+    """Take what a site says of an app; an older word than the last one changes nothing. Whether it was taken."""
     key = at(report.app_id, report.site_id)
     row = turn.books.demand.get(key) or DemandRow(app_id=report.app_id, site_id=report.site_id)
     if report.at_ms < row.at_ms:
-        return
+        return False
     _note_change(turn.books, row, report)
     row.at_ms, row.demand_milli = report.at_ms, report.demand_milli
     row.desired, row.ready, row.own, row.placed = report.desired, report.ready, report.own, report.placed
@@ -29,6 +29,7 @@ def fold_report(turn: Turn, report: SiteReport) -> None:
     row.peaks = risen(row.peaks, report.demand_milli, turn.now_ms, _window(turn, report.app_id))
     turn.books.demand[key] = row
     turn.books.sites_of.setdefault(report.app_id, {})[report.site_id] = None
+    return True
 
 
 def touch(books: AppBooks, app_id: str) -> None:

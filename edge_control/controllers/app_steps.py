@@ -23,7 +23,7 @@ from edge_control.controllers.outputs import Output
 from edge_control.controllers.procedures import Ask, Kind, State, Step
 from schemas.apps import AppSpec, Resources
 from schemas.inventory import Health
-from schemas.requests import PlaceReplicas, Purpose, ReleaseRoom, Reserve
+from schemas.requests import PlaceReplicas, Purpose, ReleaseRoom, Reserve, SiteReport
 from topics.catalogue import Keyspace
 
 PLACE_STEP: Final = 2
@@ -49,6 +49,27 @@ def held_at(turn: Turn, app_id: str, host: str) -> int:
     """Replicas that the app's orders at the host come to: those placed, or whose placing is under way, in all."""
     rows = (row for row in turn.books.hires_for(app_id) if row.host == host)
     return sum(row.replicas for row in rows if _is_ordered(row))
+
+
+def correct(turn: Turn, spec: AppSpec, report: SiteReport) -> None:
+    """A site that holds another number for this app than it was told is told again, unless it is being told anyway."""
+    hires = [hire for hire in turn.books.hires_for(spec.app_id) if hire.host == report.site_id]
+    held = held_at(turn, spec.app_id, report.site_id)
+    if report.placed == held or any(hire.state is not State.HELD for hire in hires):
+        return
+    request_id = turn.new_id("correct", at(spec.app_id, report.site_id))
+    body = PlaceReplicas(
+        request_id=request_id,
+        reply_key=spec.app_id,
+        reply_keyspace=str(Keyspace.APP),
+        expires_at_ms=turn.now_ms + patience_ms(spec),
+        site_id=report.site_id,
+        app_id=spec.app_id,
+        replicas=held,
+        spec_version=spec.version,
+        scale=True,
+    )
+    turn.ask(Keyspace.SITE, report.site_id, body, request_id)
 
 
 def _is_ordered(row: HireRow) -> bool:

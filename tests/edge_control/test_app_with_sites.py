@@ -45,6 +45,7 @@ class Town:
         self.now_ms, self.number, self.rps = 1_000_000, 0, 0
         self.mail: list[tuple[int, int, Controller, str, Message]] = []
         self.said: list[Output] = []
+        self.last_ms: dict[tuple[Controller, str], int] = {}
         self.running, self.away = dict.fromkeys(CORES, 0), dict[str, int]()
         self.away_until_ms = 0
         self.declare()
@@ -97,8 +98,10 @@ class Town:
         who.validate()
 
     def post(self, who: Controller, key: str, body: Message, delay_ms: int = 0) -> None:
+        """Late, but in order: a partition keeps it."""
         self.number += 1
         at_ms = self.now_ms + delay_ms + self.dice.randrange(20, 200)
+        at_ms = self.last_ms[who, key] = max(at_ms, self.last_ms.get((who, key), 0))
         heapq.heappush(self.mail, (at_ms, self.number, who, key, body))
 
     def take(self, outputs: list[Output]) -> None:
