@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from typing import Final
 
 from .buffer import Buffer, opened
 from .clock import Clock, wall_ms
 from .lane import Lane
 from .records import Record, marked_buffered
 from .segment import Frame
-from .sender import Refused, Unsent
+from .sender import Refused, Unsent, Way
 
 _LOG: Final = logging.getLogger(__name__)
 _LINGER_S: Final = 0.01
@@ -19,18 +19,6 @@ _ROUND_RECORDS: Final = 500
 _ROUND_BYTES: Final = 524_288
 _WAITED_MS: Final = 1_000
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0)
-
-
-class Way(Protocol):
-    """How records leave: all are acknowledged, or Unsent, or Refused."""
-
-    async def send(self, records: list[Record]) -> None:
-        """Return when all are acknowledged."""
-        ...
-
-    async def stop(self) -> None:
-        """Close."""
-        ...
 
 
 class Delivery:

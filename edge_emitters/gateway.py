@@ -24,10 +24,10 @@ from topics.connect import Connect
 
 from .buffer import Buffer, Tally
 from .clock import Clock, wall_ms
-from .delivery import Delivery, Way
+from .delivery import Delivery
 from .probing import Peer, Probing
 from .records import Record, Said, record_of
-from .sender import Sender
+from .sender import Sender, Way
 
 NodeSource = Callable[[], Iterable[NodeSample] | Awaitable[Iterable[NodeSample]]]
 """Samples of some nodes now; one that raises or is late is left out of the batch: its nodes are silent."""

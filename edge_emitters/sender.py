@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -46,6 +46,18 @@ class Unsent(ConnectionError):
 
 class Refused(ValueError):
     """The broker will never take one of these records: sending them again cannot help."""
+
+
+class Way(Protocol):
+    """How records leave; one caller at a time."""
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Return when all are acknowledged; Unsent or Refused when not."""
+        ...
+
+    async def stop(self) -> None:
+        """Close."""
+        ...
 
 
 class Sender:
