@@ -79,7 +79,8 @@ def _go_on(care: Care) -> None:
         run(care, lambda steps: steps.abort(str(Reason.SITE_ALIVE if back else Reason.UNHEALTHY_TARGET)))
     elif is_forbidden(care):
         run(care, lambda steps: steps.abort(str(Reason.PAUSED)))
-    run(care, Run.elapse)
+    if care.row.moving is not None:
+        run(care, Run.elapse)
 
 
 def _let_go(care: Care) -> None:
