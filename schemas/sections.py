@@ -99,7 +99,7 @@ VOCABULARY: Final[dict[str, tuple[str, ...]]] = {
     "dev": DevSettings.__struct_fields__,
     "worker": (
         "app_id", "instance", "session_timeout_s", "heartbeat_s", "data_dir", "tick_ms", "incarnation",
-        "checkpoint_every", "watchdog_s",
+        "checkpoint_every", "checkpoint_slice", "watchdog_s",
     ),
     "console": ("bind", "port", "history"),
     "executor": ("targets", "dry_run"),

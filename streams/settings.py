@@ -18,7 +18,8 @@ class WorkerSection(Section, frozen=True):
     """One stream worker.
 
     `instance`: static membership slot (one process per slot and host; empty: a dynamic member). `checkpoint_every`:
-    journal records between checkpoints, 0 never. `incarnation` is raised by whoever restores the system from a backup.
+    journal records between checkpoints, 0 never; `checkpoint_slice`: how many rows of it ride in one frame.
+    `incarnation` is raised by whoever restores the system from a backup.
     """
 
     app_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{1,100}\Z")] = "edgeweir"
@@ -29,6 +30,7 @@ class WorkerSection(Section, frozen=True):
     tick_ms: Annotated[int, msgspec.Meta(ge=20, le=60_000)] = 1000
     incarnation: Annotated[int, msgspec.Meta(ge=0)] = 0
     checkpoint_every: Annotated[int, msgspec.Meta(ge=0)] = 100_000
+    checkpoint_slice: Annotated[int, msgspec.Meta(ge=1)] = 1_000
     watchdog_s: Seconds = 60
 
 

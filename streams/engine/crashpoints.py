@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 from typing import Literal
 
 Point = Literal[
@@ -39,8 +38,7 @@ _STALLS = {os.environ.get("EDGEWEIR_TEST_STALL", "")} - {""}
 def reached(point: Point) -> None:
     """Die or freeze here if a test wants it."""
     if _CHANCES and random.random() < _CHANCES.get(point, 0):  # noqa: S311 - chance of a test, no secret
-        sys.stderr.write(f"crash point {point}\n")
-        sys.stderr.flush()
+        os.write(2, f"crash point {point}\n".encode())
         os.kill(os.getpid(), signal.SIGKILL)
     if point in _STALLS:
         _STALLS.discard(point)

@@ -16,17 +16,16 @@ from streams.engine.frames import (
 )
 from streams.engine.partition import Partition
 
-SLICE_KEYS = 1_000
-"""How many rows of a checkpoint ride in one frame."""
 _Key = tuple[str, str] | int
 
 
 class Cutter:
     """Makes frames of a partition. A cut is one synchronous step, as a fold is."""
 
-    def __init__(self, partition: Partition) -> None:
-        """No checkpoint runs."""
+    def __init__(self, partition: Partition, slice_keys: int = 1_000) -> None:
+        """No checkpoint runs; `slice_keys` of its rows ride in one frame."""
         self.partition = partition
+        self._slice_keys = slice_keys
         self._slices: deque[_Key] | None = None
 
     @property
@@ -74,7 +73,7 @@ class Cutter:
         assert self._slices is not None
         tables = dict(self.partition.named_tables())
         records: list[Record] = []
-        for _ in range(min(SLICE_KEYS, len(self._slices))):
+        for _ in range(min(self._slice_keys, len(self._slices))):
             found = self._slices.popleft()
             record = self._copy(found) if isinstance(found, int) else None
             if not isinstance(found, int):

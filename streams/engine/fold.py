@@ -13,6 +13,7 @@ from typing import Protocol
 from streams.engine.frames import (
     HEAD_KEY,
     ROW_MARK,
+    TROUBLE,
     FenceNote,
     Header,
     Kind,
@@ -102,7 +103,7 @@ class JournalFold:
 
     def _crashed(self, header: Header) -> None:
         if header.epoch == self.fence:
-            self.crashes[header.place] = self.crashes.get(header.place, 0) + 1
+            self.crashes[header.place] = self.crashes.get(header.place, 0) + TROUBLE[Kind(header.kind)]
 
     def _counts(self, header: Header) -> bool:
         if self.fence is None and header.kind == Kind.BEGIN:

@@ -35,6 +35,12 @@ class Kind(IntEnum):
     ATTEMPT = 6
 
 
+TROUBLE: Final = {Kind.CRASH: 2, Kind.ATTEMPT: 1}
+"""How much a note says against the record at its place; an attempt may have died of something else."""
+QUARANTINE_AT: Final = 6
+"""Three crashes, or six attempts that never ended: the record becomes a dead letter."""
+
+
 class Folded(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One input of a frame, in the order of folding: records `first..last` of a topic, or a tick (empty topic).
 
@@ -56,7 +62,7 @@ class Story(msgspec.Struct, array_like=True, frozen=True):
     """Where everything stands after a frame: all marks, not only those that moved (a trim must lose none).
 
     `marks`: last folded offset by `topic/keyspace`. `sequence`: the output counter. `views`: next offsets of the view's
-    topics, by partition, on which every input of this frame was folded. `crashes`: bugs met, by place.
+    topics, by partition, on which every input of this frame was folded. `crashes`: the trouble met, by place.
     """
 
     folded: tuple[Folded, ...]

@@ -52,7 +52,7 @@ class Owner:
         self.current_since_ms = shell.clock.now_ms()
         self.writer: JournalWriter | None = None
         self.releaser: Releaser | None = None
-        self._cutter = Cutter(partition)
+        self._cutter = Cutter(partition, shell.settings.worker.checkpoint_slice)
         self._tasks: list[asyncio.Task[None]] = []
         self._lazy: asyncio.TimerHandle | None = None
 

@@ -19,15 +19,13 @@ from streams.engine.deadletter import dead_letter, sent_home
 from streams.engine.decode import HANDLER_CRASH, Arrived, Passed, Record, Refused, Stray, decode
 from streams.engine.envelopes import Speaker, entry_of
 from streams.engine.fold import JournalFold
-from streams.engine.frames import Entry, Folded, decode_entry
+from streams.engine.frames import QUARANTINE_AT, Entry, Folded, decode_entry
 from streams.engine.tally import Tally
 from topics.catalogue import INPUTS, Keyspace, Topic
 
 Handle = Callable[[Controller, Input, View], list[Output]]
 """A controller's door, unbound (`SiteController.handle`)."""
 ENGINE_SPACE = "engine"
-QUARANTINE_AFTER = 3
-"""So many crashes at one place send the event to the dead letters."""
 
 
 class Heard(Row):
@@ -160,7 +158,7 @@ class Partition:
 
     def is_quarantined(self, topic: Topic, keyspace: Keyspace, offset: int) -> bool:
         """Whether folding this record has crashed too often."""
-        return bool(self.crashes) and self.crashes.get(f"{topic.name}/{keyspace}/{offset}", 0) >= QUARANTINE_AFTER
+        return bool(self.crashes) and self.crashes.get(f"{topic.name}/{keyspace}/{offset}", 0) >= QUARANTINE_AT
 
     def publish_rows(self, now_ms: int) -> None:
         """Offer every public row again (after a takeover, and with a checkpoint)."""

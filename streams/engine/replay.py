@@ -18,9 +18,9 @@ from edge_control.inventory.view import View
 from streams.engine.cutter import Cutter
 from streams.engine.decode import Record, owner_of
 from streams.engine.envelopes import Speaker
-from streams.engine.frames import Folded, Story
+from streams.engine.frames import QUARANTINE_AT, Folded, Story
 from streams.engine.journal import Journal
-from streams.engine.partition import QUARANTINE_AFTER, Partition, Portion
+from streams.engine.partition import Partition, Portion
 from streams.viewfold import Vector, ViewFold, ViewRecord
 from topics.catalogue import BY_NAME, INPUTS, JOURNAL, VIEWS, Keyspace, Topic
 from topics.connect import Connect
@@ -75,7 +75,7 @@ class Replay:
             partition.tick(keyspace, tick, self._views.view, partition.controllers[keyspace].handle)
             return
         topic = BY_NAME[folded.topic]
-        partition.crashes = {f"{topic.name}/{keyspace}/{offset}": QUARANTINE_AFTER for offset in folded.skipped}
+        partition.crashes = {f"{topic.name}/{keyspace}/{offset}": QUARANTINE_AT for offset in folded.skipped}
         records = [
             record
             for record in self._inputs[topic.name]

@@ -12,7 +12,7 @@ import pytest
 
 from schemas import wire
 from schemas.cloudevents import Envelope, headers
-from schemas.estate import Site
+from schemas.estate import Site, Tier
 from schemas.policy import Pause
 from tests.kafka.town import Town, check, rows_of, sample, until
 from tests.kafka.toy import NodeRow, SiteRow
@@ -142,7 +142,7 @@ async def test_a_second_worker_in_the_same_slot_is_refused(town: Town) -> None:
 
 
 def site_record(site: str) -> tuple[str, bytes, list[tuple[str, bytes]]]:
-    body = Site(id=site, region="r", name=site, tier="access", lat_e7=0, lon_e7=0)
+    body = Site(id=site, region="r", name=site, tier=Tier.ACCESS, lat_e7=0, lon_e7=0)
     return (
         f"site/{site}",
         wire.encode_json(body),
