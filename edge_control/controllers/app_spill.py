@@ -13,7 +13,7 @@ from edge_control.controllers.app_books import Turn, where
 from edge_control.controllers.app_rows import HireRow, IngressRow, at
 from edge_control.controllers.outputs import Output
 from edge_control.controllers.procedures import State
-from edge_control.policies.offload import Helper, is_worth_telling, shares
+from edge_control.policies.offload import Bearer, is_worth_telling, shares
 from schemas.apps import AppSpec
 from schemas.commands import Share
 from schemas.inventory import Health, SpillAtSite
@@ -31,8 +31,8 @@ def wanted_shares(turn: Turn, row: IngressRow) -> tuple[Share, ...]:
     """What the hires of an ingress should take now; a host that is not well takes nothing."""
     drained = turn.drained(row.app_id)
     hires = turn.books.hires_for(row.app_id, row.site_id)
-    helpers = [_helper(turn, hire, drained) for hire in hires if _is_carrying(hire)]
-    return shares(row.permille, row.missing, helpers)
+    bearers = [_bearer(turn, hire, drained) for hire in hires if _is_carrying(hire)]
+    return shares(row.permille, row.missing, bearers)
 
 
 def tell(turn: Turn, row: IngressRow, spec: AppSpec, request_id: str) -> list[Output]:
@@ -112,9 +112,9 @@ def _is_carrying(hire: HireRow) -> bool:
     return hire.state is State.HELD or (hire.state is State.RUN and hire.step == SPILL_STEP)
 
 
-def _helper(turn: Turn, hire: HireRow, drained: dict[str, None]) -> Helper:
+def _bearer(turn: Turn, hire: HireRow, drained: dict[str, None]) -> Bearer:
     site = turn.view.sites.get(hire.host)
-    return Helper(
+    return Bearer(
         site_id=hire.host,
         endpoint=site.body.ingress_url if site else "",
         replicas=hire.replicas,

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from edge_control.inventory.view import View
-from edge_control.policies.ranking import Need, Order, Ranking, SiteOption, rank, survey
+from edge_control.policies.ranking import Need, Order, Ranking, SiteOption, rank, strangers, survey
 from schemas.commands import Share
 from schemas.estate import Tier
 from schemas.policy import OffloadPolicy
 
 
-class Helper(msgspec.Struct, frozen=True, kw_only=True):
+class Bearer(msgspec.Struct, frozen=True, kw_only=True):
     """What one host of an ingress's overflow may carry: replicas that answer, where, and whether it is drained."""
 
     site_id: str
@@ -36,7 +36,7 @@ class Pick(msgspec.Struct, frozen=True, kw_only=True):
 def neighbours(view: View, need: Need, policy: OffloadPolicy, now_ms: int, limit: int) -> Ranking:
     """Sites that could help the ingress at `need.near`, cheapest first; traffic of real sites stays with real sites."""
     within = msgspec.structs.replace(
-        need, avoid={**_strangers(view, need.near), **need.avoid}, max_age_ms=policy.max_view_age_ms
+        need, avoid={**strangers(view, need.near), **need.avoid, need.near: "itself"}, max_age_ms=policy.max_view_age_ms
     )
     return rank(survey(view, need.spec, need.near, now_ms), within, order_for(policy), limit)
 
@@ -67,21 +67,21 @@ def plan(missing: int, options: Iterable[SiteOption]) -> list[Pick]:
     return picks
 
 
-def shares(permille: int, missing: int, helpers: Sequence[Helper]) -> tuple[Share, ...]:
-    """The ingress's overflow over its helpers by their replicas; what nobody carries stays at the ingress.
+def shares(permille: int, missing: int, bearers: Sequence[Bearer]) -> tuple[Share, ...]:
+    """The ingress's overflow over its bearers by their replicas; what nobody carries stays at the ingress.
 
-    `permille` is the share of the ingress's traffic that `missing` replicas would carry. Drained helpers get none.
+    `permille` is the share of the ingress's traffic that `missing` replicas would carry. Drained bearers get none.
     """
-    able = [helper for helper in helpers if not helper.drained and helper.replicas > 0]
-    whole = max(missing, sum(helper.replicas for helper in able), 1)
+    able = [bearer for bearer in bearers if not bearer.drained and bearer.replicas > 0]
+    whole = max(missing, sum(bearer.replicas for bearer in able), 1)
     wanted: dict[str, Share] = {}
     covered = 0
-    for helper in able:
-        before, covered = covered, covered + helper.replicas
+    for bearer in able:
+        before, covered = covered, covered + bearer.replicas
         part = min(permille, 1000) * covered // whole - min(permille, 1000) * before // whole
-        known = wanted.get(helper.site_id)
+        known = wanted.get(bearer.site_id)
         part += known.permille if known else 0
-        wanted[helper.site_id] = Share(site_id=helper.site_id, permille=part, endpoint=helper.endpoint)
+        wanted[bearer.site_id] = Share(site_id=bearer.site_id, permille=part, endpoint=bearer.endpoint)
     return tuple(share for share in wanted.values() if share.permille > 0)
 
 
@@ -109,17 +109,3 @@ def surplus(missing: int, hires: Sequence[Pick]) -> list[int]:
         covered -= hires[place].replicas
         ended.append(place)
     return ended
-
-
-def _strangers(view: View, ingress_site: str) -> dict[str, str]:
-    home = view.sites.get(ingress_site)
-    live = home.body.live if home else False
-    refused = {name: "other world" for name, seen in view.sites.items() if seen.body.live != live}
-    refused.update(
-        {
-            name: "no ingress"
-            for name, s in view.sites.items()
-            if s.body.live == live and live and not s.body.ingress_url
-        }
-    )
-    return {**refused, ingress_site: "itself"}

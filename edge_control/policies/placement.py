@@ -13,7 +13,7 @@ import msgspec
 
 from edge_control.inventory.geography import rtt_us
 from edge_control.inventory.view import View
-from edge_control.policies.ranking import Need, Order, Ranking, SiteOption, rank, survey
+from edge_control.policies.ranking import Need, Order, Ranking, SiteOption, rank, strangers, survey
 from schemas.apps import AppKind, AppSpec
 from schemas.policy import PlacementPolicy
 
@@ -22,7 +22,7 @@ _UNLIMITED: Final = 1 << 30
 
 def choose(view: View, need: Need, policy: PlacementPolicy, now_ms: int, *, headroom: bool = True) -> Ranking:
     """Sites that can take what is needed, best first; dependencies out of reach are refusals like any other."""
-    avoid = {**unreachable(view, need.spec), **need.avoid}
+    avoid = {**strangers(view, need.near), **unreachable(view, need.spec), **need.avoid}
     within = msgspec.structs.replace(need, avoid=avoid, max_age_ms=policy.max_view_age_ms)
     options = survey(view, need.spec, need.near, now_ms, headroom=headroom)
     return rank(options, within, order_for(need.spec, policy), policy.max_candidates)
@@ -36,14 +36,15 @@ def order_for(spec: AppSpec, policy: PlacementPolicy) -> Order:
 
 
 def active_then_near(option: SiteOption) -> tuple[int, ...]:
-    """A site that runs it and has most room first; then the nearer, then the cheaper."""
+    """A site that runs it and has most room first; then the nearer, then real before emulated, then the cheaper."""
     active = option.running > 0
-    return (int(not active), -option.room if active else 0, option.rtt_us, option.price_milli)
+    emulated = int(not option.site.live)
+    return (int(not active), -option.room if active else 0, option.rtt_us, emulated, option.price_milli)
 
 
 def cheapest_then_fullest(option: SiteOption) -> tuple[int, ...]:
-    """The cheapest; among equals the fullest that still fits."""
-    return (option.price_milli, -option.fullness_permille)
+    """The cheapest; among equals real before emulated, then the fullest that still fits."""
+    return (option.price_milli, int(not option.site.live), -option.fullness_permille)
 
 
 def unreachable(view: View, spec: AppSpec) -> dict[str, str]:

@@ -124,6 +124,20 @@ def refusal(option: SiteOption, need: Need) -> str:
     return "room" if option.room < need.replicas else ""
 
 
+def strangers(view: View, near: str) -> dict[str, str]:
+    """Sites that cannot serve users near a site: emulated for real users or the reverse, or real without a door."""
+    home = view.sites.get(near)
+    if home is None:
+        return {}
+    refused: dict[str, str] = {}
+    for name, seen in view.sites.items():
+        if seen.body.live != home.body.live:
+            refused[name] = "other world"
+        elif seen.body.live and not seen.body.ingress_url:
+            refused[name] = "no ingress"
+    return refused
+
+
 def constraint(site: estate.Site, spec: AppSpec) -> str:
     """Which declared constraint of the app forbids the site; empty when none does."""
     if spec.tiers and site.tier not in spec.tiers:

@@ -42,7 +42,7 @@ def test_room_then_copy_then_traffic_and_the_nearest_first(world: AppWorld) -> N
 def test_the_decision_shows_all_candidates_with_their_scores_and_why_the_others_fell_out(world: AppWorld) -> None:
     decision = one(world.overflows("a", 3, 400), Decision)
     assert [c.id for c in decision.candidates if not c.refused_by] == ["b", "c", "cloud"]
-    assert [c.refused_by for c in decision.candidates if c.id == "a"] == ["overflowing"]
+    assert [c.refused_by for c in decision.candidates if c.id == "a"] == ["itself"]
     assert (decision.raw, decision.final) == (3, 3)
     assert decision.expected is not None
     assert decision.expected.value == 400

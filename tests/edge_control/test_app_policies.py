@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_control.inventory.geography import UNKNOWN_M, distance_m, haversine_m, rtt_us
 from edge_control.inventory.view import View
-from edge_control.policies.offload import Helper, Pick, cost, is_worth_telling, order_for, plan, shares, surplus
+from edge_control.policies.offload import Bearer, Pick, cost, is_worth_telling, order_for, plan, shares, surplus
 from edge_control.policies.placement import active_then_near, cheapest_then_fullest, quota_left, topological
 from edge_control.policies.ranking import Need, SiteOption, rank, room_for
 from schemas.apps import AppSpec, Dependency, PerReplica
@@ -35,8 +35,8 @@ def option(name: str, room: int, rtt: int = 1000, **parts: object) -> SiteOption
 OPTIONS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 90)), min_size=1, max_size=5).map(
     lambda pairs: [option(f"s{n}", room, rtt) for n, (room, rtt) in enumerate(pairs)]
 )
-HELPERS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.booleans()), max_size=6).map(
-    lambda rows: [Helper(site_id=s, endpoint="", replicas=n, drained=d) for s, n, d in rows]
+BEARERS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.booleans()), max_size=6).map(
+    lambda rows: [Bearer(site_id=s, endpoint="", replicas=n, drained=d) for s, n, d in rows]
 )
 
 
@@ -63,14 +63,14 @@ def _cheapest(options: list[SiteOption], count: int) -> int:
     return min(splits(options, count))
 
 
-@given(st.integers(0, 1000), st.integers(0, 30), HELPERS)
-def test_shares_never_add_up_to_more_than_what_overflows(permille: int, missing: int, helpers: list[Helper]) -> None:
-    given_away = shares(permille, missing, helpers)
+@given(st.integers(0, 1000), st.integers(0, 30), BEARERS)
+def test_shares_never_add_up_to_more_than_what_overflows(permille: int, missing: int, bearers: list[Bearer]) -> None:
+    given_away = shares(permille, missing, bearers)
     assert sum(share.permille for share in given_away) <= permille
     assert len({share.site_id for share in given_away}) == len(given_away)
-    able = [helper for helper in helpers if not helper.drained]
-    assert {share.site_id for share in given_away} <= {helper.site_id for helper in able}
-    if sum(helper.replicas for helper in able) >= missing and able:
+    able = [bearer for bearer in bearers if not bearer.drained]
+    assert {share.site_id for share in given_away} <= {bearer.site_id for bearer in able}
+    if sum(bearer.replicas for bearer in able) >= missing and able:
         assert sum(share.permille for share in given_away) == permille
 
 
