@@ -12,7 +12,7 @@ from edge_control.controllers import site_reports
 from edge_control.controllers.site_rows import AppRow, SiteRow
 from edge_control.controllers.site_turn import Turn
 from edge_control.inventory.ledger import Seats
-from edge_control.inventory.load_window import IngressWindow, absorb, rate_milli, speaking
+from edge_control.inventory.load_window import IngressWindow, absorb, rate_milli, rising_rate_milli, speaking
 from edge_control.policies import forecast
 from schemas.apps import AppSpec
 from schemas.policy import ScalingPolicy
@@ -68,22 +68,24 @@ def measure_cpu(turn: Turn, site: SiteRow, at_ms: int) -> None:
 
 
 def _node_demand_milli(turn: Turn, site: SiteRow, row: AppRow, policy: ScalingPolicy, at_ms: int) -> int:
-    """The nodes' CPU as demand of an app: what runs now, in proportion to how far use is from its target."""
+    """The busiest node's CPU as demand of an app: what runs now, in proportion to how far use is from its target.
+
+    The busiest and not the mean, because idle neighbours do not help the replicas on a hot node.
+    """
     newest_ms = max((window.newest_ms for window in row.ingresses.values()), default=0)
-    allocatable = site.totals.allocatable.cpu_milli
     spec = turn.spec(row.app_id)
-    if spec is None or not allocatable or newest_ms > at_ms - policy.window_ms:
+    if spec is None or newest_ms > at_ms - policy.window_ms:
         return 0
     running = max(0, row.observed - row.placed)
     base = max(min(row.own, running), spec.bounds.site_min, 1 if row.own else 0)
-    return base * site.totals.used.cpu_milli * 1_000_000 // (allocatable * max(1, policy.target_use_permille))
+    return base * site.totals.hottest_permille * 1_000 // max(1, policy.target_use_permille)
 
 
 def measure(row: AppRow, spec: AppSpec, policy: ScalingPolicy, seats: Seats) -> Measured:
     """What the newest measurements of an app add up to."""
     windows = speaking(row.ingresses.values(), policy.stale_intervals)
     per, target = spec.per_replica, max(1, policy.target_use_permille)
-    rates = [rate_milli(window, policy.bucket_ms) for window in windows]
+    rates = [rising_rate_milli(window, policy.bucket_ms, policy.panic_window_ms) for window in windows]
     panics = [rate_milli(window, policy.panic_window_ms) for window in windows]
     queued_milli = sum(window.queued for window in windows) * 1_000_000 // max(1, policy.bucket_ms)
     sessions = _sessions(windows, seats)

@@ -35,9 +35,8 @@ class Case(msgspec.Struct, kw_only=True):
     ref: PolicyRef
     mode: Mode
     measured: Measured
+    now: Situation
     advice: Recommendation
-    age_ms: int
-    coverage_permille: int
     due: list[int]
 
 
@@ -87,45 +86,38 @@ def _adopt(row: AppRow, spec: AppSpec) -> None:
 def _study(turn: Turn, row: AppRow, spec: AppSpec) -> Case:
     policy, ref, mode = turn.view.policies.find(ScalingPolicy, turn.scope(row.site_id, row.app_id, spec.tenant))
     measured = site_load.measure(row, spec, policy, turn.books.ledger.seats(row.key))
+    now = _situation(turn, row, spec, policy, measured)
+    advice = scaling.recommend(now, row.memory, policy, turn.now_ms)
+    row.memory, row.demand_milli = advice.memory, measured.demand_milli
+    due = [
+        row.memory.panic_until_ms,
+        row.memory.step_at_ms + policy.up_step_ms,
+        measured.sampled_at_ms + now.stale_after_ms + 1,
+        measured.sampled_at_ms + policy.fallback_after_ms + 1,
+        *(at_ms + now.release_ms for at_ms, _ in row.memory.peaks),
+    ]
+    return Case(
+        row=row, spec=spec, policy=policy, ref=ref, mode=mode, measured=measured, now=now, advice=advice, due=due
+    )
+
+
+def _situation(turn: Turn, row: AppRow, spec: AppSpec, policy: ScalingPolicy, measured: Measured) -> Situation:
     site = turn.books.sites[row.site_id]
-    age_ms = max(0, turn.now_ms - measured.sampled_at_ms)
-    stale_ms = policy.stale_intervals * measured.interval_ms
-    nodes_stale = turn.now_ms - site.batch_ms > policy.stale_intervals * max(site.interval_ms, 1)
-    situation = Situation(
+    nodes_are_stale = turn.now_ms - site.batch_ms > policy.stale_intervals * max(site.interval_ms, 1)
+    return Situation(
         own=row.own,
         ready=max(0, row.observed - row.placed),
         demand_milli=measured.demand_milli,
         panic_milli=measured.panic_milli,
         forecast_milli=site_load.follow_trend(row, measured, policy, site_orders.startup_ms(row, spec)),
         sampled_at_ms=measured.sampled_at_ms,
-        age_ms=age_ms,
-        stale_after_ms=stale_ms,
-        coverage_permille=0 if nodes_stale else site.totals.coverage_permille,
+        age_ms=max(0, turn.now_ms - measured.sampled_at_ms) if measured.sampled_at_ms else 0,
+        stale_after_ms=policy.stale_intervals * measured.interval_ms,
+        coverage_permille=0 if nodes_are_stale else site.totals.coverage_permille,
         minimum=spec.bounds.site_min if allowed_here(turn, spec, row.site_id) else 0,
         maximum=spec.bounds.site_max,
         release_ms=scaling.release_ms(policy, spec.cost, spec.idle_after_ms, measured.demand_milli),
         in_flight=bool(row.orders),
-    )
-    advice = scaling.recommend(situation, row.memory, policy, turn.now_ms)
-    row.memory, row.demand_milli = advice.memory, measured.demand_milli
-    due = [
-        row.memory.panic_until_ms,
-        row.memory.step_at_ms + policy.up_step_ms,
-        measured.sampled_at_ms + stale_ms + 1,
-        measured.sampled_at_ms + policy.fallback_after_ms + 1,
-        *(at_ms + situation.release_ms for at_ms, _ in row.memory.peaks),
-    ]
-    return Case(
-        row=row,
-        spec=spec,
-        policy=policy,
-        ref=ref,
-        mode=mode,
-        measured=measured,
-        advice=advice,
-        age_ms=age_ms if measured.sampled_at_ms else 0,
-        coverage_permille=situation.coverage_permille,
-        due=due,
     )
 
 
@@ -169,10 +161,10 @@ def _overflow(turn: Turn, case: Case, ceiling: int) -> None:
 def _choose(turn: Turn, case: Case, target: int) -> None:
     row, advice = case.row, case.advice
     reason = advice.reason
-    if target < advice.replicas and target == row.own:
-        reason = Reason.NO_ROOM
-    if target > row.own and not _has_room_data(turn, row):
+    if advice.replicas > row.own and not _has_room_data(turn, row):
         target, reason = row.own, Reason.TELEMETRY_MISSING
+    elif target < advice.replicas and target == row.own:
+        reason = Reason.NO_ROOM
     grounds = _grounds(case, target, reason)
     if target == row.own:
         case.due.append(site_decide.hold(turn, row, reason, grounds))
@@ -225,9 +217,9 @@ def _standing(case: Case) -> Standing:
     shrinking = case.advice.replicas < row.own
     return Standing(
         tenant=case.spec.tenant,
-        age_ms=case.age_ms if shrinking else 0,
-        max_age_ms=policy.stale_intervals * case.measured.interval_ms if shrinking else 0,
-        coverage_permille=case.coverage_permille,
+        age_ms=case.now.age_ms if shrinking else 0,
+        max_age_ms=case.now.stale_after_ms if shrinking else 0,
+        coverage_permille=case.now.coverage_permille,
         min_coverage_permille=policy.min_coverage_permille,
         in_flight=flying if shrinking and row.orders else None,
     )
@@ -241,8 +233,8 @@ def _grounds(case: Case, target: int, reason: Reason) -> Grounds:
         "own": row.own,
         "placed": row.placed,
         "ready": row.observed,
-        "coverage_permille": case.coverage_permille,
-        "age_ms": case.age_ms,
+        "coverage_permille": case.now.coverage_permille,
+        "age_ms": case.now.age_ms,
         **{f"demand_{name}_milli": milli for name, milli in measured.parts.items()},
     }
     return Grounds(
@@ -268,7 +260,7 @@ def _report_of(turn: Turn, case: Case) -> SiteReport:
         own=row.own,
         placed=row.placed,
         served_elsewhere_permille=site_load.elsewhere_permille(row),
-        coverage_permille=case.coverage_permille,
-        age_ms=case.age_ms,
+        coverage_permille=case.now.coverage_permille,
+        age_ms=case.now.age_ms,
         capacity_milli=row.observed * 1000,
     )

@@ -16,6 +16,7 @@ from edge_control.inventory.tables import Row
 from schemas.telemetry import AppLoad
 
 _SHORTEST_INTERVAL_MS: Final = 100
+_SIGMAS: Final = 3
 
 
 class LoadSample(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -62,10 +63,27 @@ def absorb(window: IngressWindow, load: AppLoad, at_ms: int, keep_ms: int) -> bo
 
 def rate_milli(window: IngressWindow, span_ms: int) -> int:
     """Own requests per second, in thousandths, over the last `span_ms` before the newest sample."""
+    requests, covered_ms = _counted(window, span_ms)
+    return requests * 1_000_000 // covered_ms if covered_ms else 0
+
+
+def rising_rate_milli(window: IngressWindow, calm_ms: int, quick_ms: int) -> int:
+    """The rate over the calm span; over the quick one when it is higher by more than chance explains.
+
+    Requests of independent users scatter by the square root of their number: three times that is a rise.
+    """
+    calm = rate_milli(window, calm_ms)
+    requests, covered_ms = _counted(window, quick_ms)
+    expected = calm * covered_ms // 1_000_000
+    rises = requests > expected and (requests - expected) ** 2 > _SIGMAS**2 * max(1, expected)
+    return rate_milli(window, quick_ms) if rises else calm
+
+
+def _counted(window: IngressWindow, span_ms: int) -> tuple[int, int]:
+    """Requests and the milliseconds in which they were counted."""
     since = window.newest_ms - span_ms
     picked = [sample for sample in window.samples if sample.at_ms > since]
-    covered_ms = sum(sample.interval_ms for sample in picked)
-    return sum(sample.requests for sample in picked) * 1_000_000 // covered_ms if covered_ms else 0
+    return sum(sample.requests for sample in picked), sum(sample.interval_ms for sample in picked)
 
 
 def speaking(windows: Iterable[IngressWindow], stale_intervals: int) -> list[IngressWindow]:

@@ -6,6 +6,7 @@ A node is lost when its gateway reports without it, or on evidence; a silent gat
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,9 @@ from edge_control.inventory.tables import Row
 from schemas.apps import Resources
 from schemas.inventory import NodeCounts, NodeInventory
 from schemas.telemetry import NodeLifecycle, NodePhase, NodeSample
+
+
+_FULL: Final = 1000
 
 
 class AppOnNode(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +69,8 @@ class NodeRow(Row):
 class SiteTotals(Row):
     """What the nodes of a site add up to; only admitted nodes that are not lost count as room.
 
-    `allocatable` is what may be granted: nodes that are ready and not cordoned.
+    `allocatable` is what may be granted: nodes that are ready and not cordoned. `hottest_permille` is the CPU use of
+    the busiest node whose word is fresh.
     """
 
     admitted: int = 0
@@ -76,6 +81,7 @@ class SiteTotals(Row):
     allocatable: Resources = NONE
     used: Resources = NONE
     unadmitted: tuple[str, ...] = ()
+    hottest_permille: int = 0
 
     @property
     def counts(self) -> NodeCounts:
@@ -153,7 +159,9 @@ def add_up(rows: Iterable[NodeRow], fresh_since_ms: int) -> SiteTotals:
         totals.cordoned += row.cordoned
         if row.lost:
             continue
-        totals.reporting += row.observed_ms >= fresh_since_ms
+        if row.observed_ms >= fresh_since_ms:
+            totals.reporting += 1
+            totals.hottest_permille = max(totals.hottest_permille, _cpu_permille(row))
         totals.capacity = plus(totals.capacity, row.allocatable)
         totals.used = plus(totals.used, row.used)
         if row.ready and not row.cordoned:
@@ -161,6 +169,11 @@ def add_up(rows: Iterable[NodeRow], fresh_since_ms: int) -> SiteTotals:
             totals.allocatable = plus(totals.allocatable, row.allocatable)
     totals.unadmitted = tuple(sorted(unadmitted))
     return totals
+
+
+def _cpu_permille(row: NodeRow) -> int:
+    allocatable = row.allocatable.cpu_milli
+    return min(_FULL, row.used.cpu_milli * _FULL // allocatable) if allocatable else 0
 
 
 def published(row: NodeRow) -> NodeInventory:

@@ -87,6 +87,7 @@ class SiteWorld:
         self.offset = 0
         self.batches: dict[str, int] = {}
         self.loads: dict[str, int] = {}
+        self.obedient = True
         for site in sites:
             self.declare(
                 cat.ESTATE,
@@ -157,13 +158,15 @@ class SiteWorld:
         return self.give(AppLoad(site_id=site, app_id=app_id, **{**fields, **changes}), cat.APP_LOAD, site)
 
     def traffic(self, rps: int, seconds: int, **changes: Any) -> list[Output]:
-        """Steady traffic, seen each second, under a gateway that reports every five."""
+        """Steady traffic, seen each second, under a gateway that reports every five; orders are carried out at once."""
         said: list[Output] = []
         for second in range(seconds):
-            if second % 5 == 0:
-                said += self.batch()
-            said += self.load(rps, **changes)
-            said += self.wait(1_000)
+            heard = self.batch() if second % 5 == 0 else []
+            heard += self.load(rps, **changes)
+            heard += self.wait(1_000)
+            said += heard
+            if self.obedient:
+                said += self.obey(heard)
         return said
 
     def answer(
@@ -192,8 +195,8 @@ class SiteWorld:
         return self.give(body, cat.STATUS, command.reply_key)
 
     def obey(self, outputs: list[Output]) -> list[Output]:
-        """The executor carries out the last of these commands."""
-        return self.answer(bodies(outputs, Command)[-1])
+        """The executor carries out what these commands want."""
+        return [said for command in bodies(outputs, Command) for said in self.answer(command)]
 
     def hello(self, *observed: Observed, boot: str = "x1", site: str = "a") -> list[Output]:
         """The executor of a site says what it runs."""
