@@ -39,6 +39,27 @@ POLICY = Policy(
 )
 
 
+VIDEO = AppSpec(
+    app_id="video",
+    tenant="t",
+    kind=AppKind.MEC,
+    version=1,
+    per_replica=PerReplica(cpu_milli=1000, mem_bytes=1 << 26, requests_per_s=20),
+    bounds=Bounds(site_min=1, site_max=12),
+)
+GAME = AppSpec(
+    app_id="game",
+    tenant="t",
+    kind=AppKind.MEC,
+    version=1,
+    per_replica=PerReplica(cpu_milli=200, mem_bytes=1 << 26, sessions=40),
+    state_bytes=4096,
+    cost=Cost(move_m=1),
+    bounds=Bounds(site_min=1, site_max=4),
+    location=LocationConstraint(sites=tuple(PLACES)),
+)
+
+
 def stadium() -> World:
     """Five sites, `video` without state and `game` with sessions; `hill` has most room."""
     world = World(
@@ -57,28 +78,8 @@ def stadium() -> World:
         world.declare(cat.ESTATE, f"zone/{name}-zone", Zone(id=f"{name}-zone", site=name))
         world.plants[name] = Plant(site_id=name, nodes=4 if name == "hill" else 3)
     world.declare(cat.POLICY, "policy/demo", POLICY)
-    need = PerReplica(cpu_milli=1000, mem_bytes=1 << 26, requests_per_s=20)
-    video = AppSpec(
-        app_id="video",
-        tenant="t",
-        kind=AppKind.MEC,
-        version=1,
-        per_replica=need,
-        bounds=Bounds(site_min=1, site_max=12),
-    )
-    game = AppSpec(
-        app_id="game",
-        tenant="t",
-        kind=AppKind.MEC,
-        version=1,
-        per_replica=PerReplica(cpu_milli=200, mem_bytes=1 << 26, sessions=40),
-        state_bytes=4096,
-        cost=Cost(move_m=1),
-        bounds=Bounds(site_min=1, site_max=4),
-        location=LocationConstraint(sites=tuple(PLACES)),
-    )
-    world.declare(cat.APP, "video", video)
-    world.declare(cat.APP, "game", game)
+    for spec in (VIDEO, GAME):
+        world.declare(cat.APP, spec.app_id, spec)
     for plant in world.plants.values():
         world.send(Sent(cat.STATUS, Keyspace.SITE, plant.site_id, f"hello/{plant.site_id}", plant.hello(world.now_ms)))
     world.run(5_000)
