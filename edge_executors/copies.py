@@ -50,12 +50,12 @@ class Copies:
     def put(self, copy: Copy) -> None:
         """It is here, or has changed."""
         self._copies[copy.name.resource_id] = copy
-        self._news.tell()
+        self._news.tell(copy.name.resource_id)
 
     def remove(self, resource_id: str) -> Copy | None:
         """It is gone."""
         copy = self._copies.pop(resource_id, None)
-        self._news.tell()
+        self._news.tell(resource_id)
         return copy
 
     def lock(self, resource_id: str) -> asyncio.Lock:

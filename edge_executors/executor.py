@@ -25,7 +25,7 @@ from topics.catalogue import REQUEST, Keyspace
 from .carrying import Carrier
 from .checks import Checks, Judgement, Outcome, Signature
 from .clock import Clock, wall_ms
-from .fence import Fences
+from .fence import Fences, order_of
 from .hello import Hellos, OwnerName
 from .lanes import Lanes, Ticket
 from .outbox import Outbox
@@ -99,10 +99,10 @@ class Executor:
         self._outbox.start()
         for site_id in self._sites:
             await self.hello(site_id, f"store-{self.store.lost}" if self.store.lost else "start")
-        for _, raw in self.store.items("command"):
-            known = wire.decode_row(Known, raw)
-            if known.phase is not Phase.DONE:
-                self._begin(known)
+        held = [wire.decode_row(Known, raw) for _, raw in self.store.items("command")]
+        unfinished = [known for known in held if known.phase is not Phase.DONE]
+        for known in sorted(unfinished, key=lambda k: (k.append_ms, order_of(k.command.fence))):
+            self._begin(known)
 
     async def stop(self) -> None:
         """Leave everything as it is: the edge keeps its last good state, the store what was begun."""

@@ -62,18 +62,18 @@ class Fleet:
     def add(self, backend: Backend) -> None:
         """It answers: it may be chosen."""
         self._by_app.setdefault(backend.app_id, {})[backend.instance_id] = backend
-        self._news.tell()
+        self._news.tell(backend.app_id)
 
     def remove(self, backend: Backend) -> None:
         """It is gone."""
         self._by_app.get(backend.app_id, {}).pop(backend.instance_id, None)
         backend.close()
-        self._news.tell()
+        self._news.tell(backend.app_id)
 
     def drain(self, backend: Backend, *, is_draining: bool) -> None:
         """Take it out of the choice, or back into it."""
         backend.is_draining = is_draining
-        self._news.tell()
+        self._news.tell(backend.app_id)
 
     def choose(self, app_id: str) -> Backend | None:
         """The one with the fewest requests under way; none while nothing answers."""

@@ -20,7 +20,8 @@ from .voice import Saying
 
 OwnerName = tuple[str, str]
 """Key and keyspace."""
-_KEPT: Final = ("replicas/", "ingress/")
+_REPLICAS: Final = "replicas/"
+_KEPT: Final = (_REPLICAS, "ingress/")
 """Their owner is the site's controller, which hears every hello."""
 
 
@@ -50,9 +51,14 @@ class Hellos:
                 unmanaged.append(item.observed.resource_id)
             else:
                 by_owner.setdefault(owner, []).append(_with_generation(item, owners))
+        there = {_key(item) for item in found}
+        for name, row in owners.items():
+            if name.startswith(_REPLICAS) and name not in there:
+                none_left = Observed(resource_id=name.removeprefix(_REPLICAS), generation=row.generation)
+                by_owner[(row.key, row.keyspace)].append(none_left)
         if only is not None:
             by_owner = {only: by_owner.get(only, [])}
-        self._forget_gone(who.site_id, owners, found)
+        self._forget_gone(who.site_id, owners, there)
         return [
             _saying(who, owner, _body(who, owner, observed, unmanaged if owner == site else [], why=why, now_ms=now_ms))
             for owner, observed in by_owner.items()
@@ -72,9 +78,8 @@ class Hellos:
             return (row.key, row.keyspace)
         return (item.owner_key, item.owner_keyspace) if item.owner_key else None
 
-    def _forget_gone(self, site_id: str, owners: dict[str, Owner], found: Sequence[Found]) -> None:
+    def _forget_gone(self, site_id: str, owners: dict[str, Owner], there: set[str]) -> None:
         """Who was told once that nothing is left need not be told for ever; replicas may be 0 and stay known."""
-        there = {_key(item) for item in found}
         for resource in owners:
             if resource not in there and not resource.startswith(_KEPT):
                 self._store.remove("owner", f"{site_id}|{resource}")

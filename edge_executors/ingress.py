@@ -83,7 +83,7 @@ class Ingress:
     async def _hold(self, asked: Asked, attempt: Attempt) -> Response:
         until = time.monotonic() + self._queue_s
         while (left := until - time.monotonic()) > 0:
-            await self._news.wait(min(left, _LOOK_S))
+            await self._news.wait(asked.session_id or asked.app_id, min(left, _LOOK_S))
             response = await attempt(asked)
             if response is not None:
                 return response

@@ -29,6 +29,8 @@ from .targets.moving import Mover
 
 _FOUND_MS: Final = 10_000
 """How long a neighbour found by asking is believed before it is asked again."""
+_NOWHERE_MS: Final = 500
+"""How long it is believed that no neighbour has it: many may wait for one that is being rescued."""
 _RULE_PATIENCE_MS: Final = 5_000
 """How long a copy that was just activated waits for its rule (owners repeat rules every 3 s)."""
 _CONFLICT: Final = 409
@@ -99,8 +101,7 @@ class SessionRouter:
         site_id, until_ms = self._found.get(session_id, ("", 0))
         if until_ms <= now_ms:
             site_id = await self._client.where(session_id)
-            if site_id:
-                self._found[session_id] = (site_id, now_ms + _FOUND_MS)
+            self._found[session_id] = (site_id, now_ms + (_FOUND_MS if site_id else _NOWHERE_MS))
         return site_id
 
     async def _begin(self, asked: Asked) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
+
+from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas import cloudevents, wire
 from schemas.cloudevents import Envelope
@@ -16,11 +20,13 @@ from topics.topic import Topic
 from .clock import Clock, wall_ms
 from .voice import Saying
 
+_LOG: Final = logging.getLogger(__name__)
 _LINGER_MS: Final = 2
+_STOP_S: Final = 3.0
 
 
 class KafkaVoice:
-    """One idempotent producer. `extra` producing (load, sessions) may go through `send` as well."""
+    """One idempotent producer, opened when there is first something to say."""
 
     def __init__(self, connect: Connect, client_id: str, *, now_ms: Clock = wall_ms) -> None:
         self._connect = connect
@@ -40,15 +46,22 @@ class KafkaVoice:
 
     async def stop(self) -> None:
         """Send what is in hand and close."""
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_S):
+                    await producer.stop()
 
     async def say(self, sayings: Sequence[Saying]) -> None:
         """Send all in order and wait for the acknowledgements."""
         if self._producer is None:
             await self.start()
-        sent = [await self._send(saying) for saying in sayings]
+        sent = []
+        for saying in sayings:
+            try:
+                sent.append(await self._send(saying))
+            except MessageSizeTooLargeError:
+                _LOG.exception("dropped: %s to %s is larger than the broker takes", saying.event_id, saying.key)
         await asyncio.gather(*sent)
 
     async def _send(self, saying: Saying) -> Any:

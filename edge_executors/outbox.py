@@ -17,6 +17,7 @@ from .voice import Saying, Voice
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 500
+_MOST_WAITING: Final = 20_000
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0)
 
 
@@ -49,7 +50,9 @@ class Outbox:
         self.put(_status_saying(unsaid))
 
     def put(self, saying: Saying) -> None:
-        """Queue a message that is lost with the process (hellos and reports are made anew)."""
+        """Queue a message that is lost with the process: hellos and reports are made anew, old ones may go."""
+        if len(self._waiting) > _MOST_WAITING:
+            self._waiting = [held for held in self._waiting if isinstance(held[1].body, Status)]
         self._waiting.append((self._next, saying))
         self._next += 1
         self._empty.clear()

@@ -61,7 +61,9 @@ class Reading:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if self._consumer is not None:
-            await self._consumer.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PROBE_S):
+                    await self._consumer.stop()
 
     async def _open(self) -> None:
         consumer = self._connect.consumer(self._client_id, auto_offset_reset="none", fetch_max_wait_ms=500)

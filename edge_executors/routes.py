@@ -57,7 +57,7 @@ class Routes:
             self._rules[(params.terminal_id, params.app_id)] = params
         else:
             self._rules.pop((params.terminal_id, params.app_id), None)
-        self._news.tell()
+        self._news.tell(params.session_id)
 
     def rule(self, terminal_id: str, app_id: str) -> RuleParams | None:
         """The rule in force now."""

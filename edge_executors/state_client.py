@@ -47,8 +47,7 @@ class StateClient:
 
     async def pull(self, state: StateRef) -> bytes:
         """The state behind a reference; TargetError `no-state`, `source-unreachable` or `sha256`."""
-        is_ours = bool(self._files.base_url) and state.ref.startswith(self._files.base_url + "/")
-        data = self._files.read(state.ref) if is_ours else await self._get(state.ref)
+        data = self._files.read(state.ref) or await self._get(state.ref)
         if data is None:
             raise TargetError("no-state", state.ref, retryable=False)
         if state.sha256 and hashlib.sha256(data).hexdigest() != state.sha256:

@@ -135,7 +135,8 @@ async def test_an_intent_without_a_result_is_verified_after_the_restart(lone: Lo
     await lone.kill()
     await lone.start({})
     hello = await lone.heard("executor.hello.v1")
-    assert hello.get("observed", []) == [], "its replicas died with it, and it says so before it does anything"
+    gone = {"resource_id": "video@c", "generation": 1}
+    assert hello["observed"] == [gone], "its replicas died with it, and it says so before it does anything"
     done = await lone.heard("command.status.v1", state="SUCCEEDED")
     assert (done["command_id"], done["result"]["observed"]) == ("c1", 2)
     lone.give("c1", ScaleParams(app_id="video", replicas=2), "replicas", "video@c")

@@ -144,7 +144,7 @@ def site_of(owner: Owner, folder: Path) -> LiveSite:
 
 async def read_from_now_on(site: LiveSite) -> None:
     """A store without a position begins at the log's end: wait until it is there."""
-    while not list(site.executor.store.items("position")):
+    while not list(site.executor.store.items("position")):  # noqa: ASYNC110 - the site tells nobody
         await asyncio.sleep(0.02)
 
 
