@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeweir.cli import faults, topics_commands
+from edgeweir.cli import dev_commands, faults, topics_commands
 
 cli = typer.Typer(
     name="edgeweir",
@@ -16,6 +16,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="The streaming control plane of a fused edge cloud: produce events, subscribe to decisions, look.",
 )
+cli.add_typer(dev_commands.group, name="dev")
 cli.add_typer(topics_commands.group, name="topics")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 

@@ -99,7 +99,7 @@ class Facts:
         if name == cat.DEAD_LETTER.name:
             self.dead_letters += 1
             return None
-        body = _body(record)
+        body = body_of(record)
         if body is not None:
             self.fold(body, record.timestamp)
         return body
@@ -169,7 +169,7 @@ class Facts:
             self._events.pop(self._newest.popleft(), None)
 
 
-def _body(record: Any) -> Message | None:
+def body_of(record: Any) -> Message | None:
     """The message of a record, if it is one of ours; what is not is some user's and no matter here."""
     try:
         got = read(

@@ -21,14 +21,22 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A part of a play; a misspelt field is a fault."""
 
 
+class EmulatedApp(Part, frozen=True, kw_only=True):
+    """An app with emulated users: requests per second at a busy site, share of the sites that have it."""
+
+    app_id: str
+    requests_per_s: int
+    sites_permille: int
+
+
 class Emulated(Part, frozen=True, kw_only=True):
-    """The emulated sites: how many in all and per region, their nodes, how often they report."""
+    """The emulated sites: how many, their nodes in all, how often they report, what their users ask for."""
 
     sites: int
-    nodes_per_site: int
+    nodes: int
     interval_ms: int
     seed: int
-    regions: dict[str, int]
+    apps: tuple[EmulatedApp, ...] = ()
 
 
 class LiveSite(Part, frozen=True, kw_only=True):
@@ -171,9 +179,7 @@ def _contradictions(play: Play, documents: list[Document]) -> list[str]:
     faults = [f"live site {name} is played, but not declared live" for name in sorted(played - live)]
     faults += [f"site {name} is declared live, but not played" for name in sorted(live - played)]
     faults += [f"zone {zone} does not exist" for zone in dict.fromkeys(zones) if f"zone/{zone}" not in keys]
-    faults += [f"app {app} does not exist" for app in (play.crowd.app, play.walkers.app) if app not in keys]
-    faults += [f"region {name} does not exist" for name in play.emulated.regions if f"region/{name}" not in keys]
+    apps = (play.crowd.app, play.walkers.app, *(app.app_id for app in play.emulated.apps))
+    faults += [f"app {app} does not exist" for app in apps if app not in keys]
     faults += [f"act {act.do} names {act.site}, which is not live" for act in play.acts if act.site not in played]
-    if sum(play.emulated.regions.values()) != play.emulated.sites:
-        faults.append(f"the regions hold {sum(play.emulated.regions.values())} of {play.emulated.sites} emulated sites")
     return faults
