@@ -41,6 +41,8 @@ def _why_stop(act: Act) -> str:
     row, view, spec = act.procedure, act.view, act.spec
     if act.session.ended:
         return "session ended"
+    if act.session.gone and row.kind == "move":
+        return "source lost its copy"
     if view.health_of(row.target) not in _REACHABLE:
         return f"target {view.health_of(row.target)}"
     source = view.health_of(row.source)
@@ -129,12 +131,13 @@ def finish(act: Act) -> list[Output]:
 
 
 def _undone(act: Act, row: MoveProcedure) -> None:
+    """It stays where it was; `Renew` finds out whether it is active there."""
     session = act.session
-    if row.kind in ("restart", "rescue"):
-        session.gone, session.probe, session.renewal = False, True, None
+    if row.kind != "move" or row.prepared_until_ms:
+        session.probe, session.renewal = True, None
     if row.kind == "restart":
-        return
-    if row.kind == "original":
+        session.gone = False
+    elif row.kind == "original":
         session.wants_original = ""
     elif row.reason != "user elsewhere":
         session.avoid = {site: until_ms for site, until_ms in session.avoid.items() if until_ms > act.now_ms}

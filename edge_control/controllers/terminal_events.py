@@ -81,6 +81,7 @@ def session_said(terminal: Terminal, event: SessionEvent, view: View, now_ms: in
 
 
 def _begun(terminal: Terminal, event: SessionEvent, view: View, now_ms: int) -> Session | None:
+    """A new session; where leases count, its first copy starts with a first lease of its own."""
     host = event.at_site or terminal.site
     if event.state is not SessionState.STARTED or not host:
         return None
@@ -88,6 +89,7 @@ def _begun(terminal: Terminal, event: SessionEvent, view: View, now_ms: int) -> 
     seen = view.apps.get(event.app_id)
     spec = seen.body if seen else None
     device = spec is not None and spec.kind is AppKind.DEVICE
+    policy = view.policies.of(MigrationPolicy, Scope(app=event.app_id, site=host))
     session = Session(
         session_id=event.session_id,
         app_id=event.app_id,
@@ -98,6 +100,7 @@ def _begun(terminal: Terminal, event: SessionEvent, view: View, now_ms: int) -> 
         exactly_once=spec is not None and spec.exactly_once,
         state_bytes=event.state_bytes,
         excess_at_ms=now_ms,
+        leases={host: now_ms + policy.first_lease_ms},
     )
     terminal.sessions[event.session_id] = session
     return session

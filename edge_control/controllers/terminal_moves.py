@@ -87,9 +87,9 @@ def _discard(act: Act, ask: Ask) -> list[Output]:
 
 
 def _no_copy_can_be_there(act: Act) -> bool:
-    """The prepared copy has deleted itself, nothing can run there, or a debt sees to it."""
+    """The prepared copy has deleted itself, or a debt sees to it; a dead target may come back to a waiting order."""
     row = act.procedure
-    if row.in_debt or is_evidenced(act.view, row.target):
+    if row.in_debt:
         return True
     if row.start_by_ms:
         return row.tries >= _DISCARDS_BEFORE_DEBT
@@ -193,10 +193,12 @@ def _activate(act: Act, ask: Ask) -> list[Output]:
 
 
 def _activation_cannot_count(act: Act) -> bool:
-    """Nothing can run there, or what was ordered is too late to start and its lease is over everywhere."""
+    """What was ordered is too late to start, and proof says that nothing runs there or its lease is over everywhere."""
     row = act.procedure
-    lapsed = max(row.start_by_ms, row.lease_until_ms) + act.skew_ms < act.now_ms
-    return is_evidenced(act.view, row.target) or (row.exactly_once and lapsed)
+    if row.start_by_ms + act.skew_ms >= act.now_ms:
+        return False
+    lapsed = row.exactly_once and row.lease_until_ms + act.skew_ms < act.now_ms
+    return lapsed or is_evidenced(act.view, row.target)
 
 
 def _rescue_cannot_count(act: Act) -> bool:
@@ -217,11 +219,15 @@ def _book_debt(act: Act) -> None:
 
 
 def _lease_is_over(act: Act) -> bool:
-    """Whether no copy at the dead site can still be active: proof, no lease to outlive, or the last one sent lapsed."""
-    row = act.procedure
-    if not row.exactly_once or is_evidenced(act.view, row.source):
+    """Whether no copy at the dead site can be or become active: no lease counts, or the last one sent has lapsed.
+
+    With proof of death it is enough that no order sent before can still wake a copy if the site comes back.
+    """
+    row, session = act.procedure, act.session
+    if not row.exactly_once:
         return True
-    return act.session.leases.get(row.source, 0) + act.skew_ms < act.now_ms
+    last = session.wakes if is_evidenced(act.view, row.source) else session.leases
+    return last.get(row.source, 0) + act.skew_ms < act.now_ms
 
 
 def _is_break_first(act: Act) -> bool:

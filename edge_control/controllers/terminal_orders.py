@@ -33,7 +33,7 @@ from schemas.decisions import CauseRef, Resource
 from schemas.policy import GovernorPolicy, MigrationPolicy, Scope
 from topics.catalogue import Keyspace
 
-STARTS_WITHIN_MS: Final = 10_000
+STARTS_WITHIN_MS: Final = 5_000
 """How long an executor may take to see a renewal before it must not act on it."""
 REPEAT_MS: Final = 5_000
 """How often an unanswered drop or renewal is said again."""
@@ -149,7 +149,7 @@ def move(
     if row.revised_for != ask.id:
         row.revised_for, row.revision = ask.id, act.terminal.next_revision()
     if lease_until_ms:
-        act.session.leases[site_id] = max(lease_until_ms, act.session.leases.get(site_id, 0))
+        _note_lease(act.session, site_id, lease_until_ms, lease_until_ms)
     order = Order(
         id=ask.id,
         attempt=ask.attempt,
@@ -165,6 +165,11 @@ def move(
         procedure=ProcedureRef(id=row.procedure_id, step=step, of=row.kind),
     )
     return issue(act, order)
+
+
+def _note_lease(session: Session, site_id: str, until_ms: int, wakes_until_ms: int) -> None:
+    session.leases[site_id] = max(until_ms, session.leases.get(site_id, 0))
+    session.wakes[site_id] = max(wakes_until_ms, session.wakes.get(site_id, 0))
 
 
 def _params(act: Act, row: MoveProcedure, step: MoveStep, state: StateRef | None) -> MoveParams:
@@ -199,7 +204,7 @@ def renew(act: Act, until_ms: int) -> Output:
     command_id = act.new_id("renew", revision)
     again_at_ms = act.now_ms + REPEAT_MS
     session.renewal = Renewal(site_id=session.host, command_id=command_id, until_ms=until_ms, again_at_ms=again_at_ms)
-    session.leases[session.host] = max(until_ms, session.leases.get(session.host, 0))
+    _note_lease(session, session.host, until_ms, act.now_ms + STARTS_WITHIN_MS)
     order = Order(
         id=command_id,
         attempt=1,

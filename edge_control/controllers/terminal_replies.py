@@ -127,7 +127,7 @@ def _renewal_ended(act: Act, status: Status) -> list[Output]:
         return []
     if status.state is CommandState.SUCCEEDED:
         lease_confirmed(act)
-    elif status.error is not None and status.error.code == _NO_STATE and session.moving is None:
+    elif status.error is not None and status.error.code == _NO_STATE:
         session.gone, session.probe = True, False
     return []
 
@@ -145,7 +145,7 @@ def greeted(act: Act, hello: Hello, kinds: Kinds, *, newer_boot: bool) -> list[O
     """An executor says what it runs: what it lost is ordered anew, what it keeps for us is judged."""
     session, site_id = act.session, hello.site_id
     seen = next((o for o in hello.observed if o.resource_id == session.session_id), None)
-    outputs = _greet_procedure(act, site_id, seen, kinds) if newer_boot else []
+    outputs = _greet_procedure(act, site_id, kinds) if newer_boot else []
     for rule in session.rules:
         if rule.ingress == site_id:
             rule.confirmed, rule.command_id, rule.attempt = False, "", 0
@@ -157,19 +157,18 @@ def greeted(act: Act, hello: Hello, kinds: Kinds, *, newer_boot: bool) -> list[O
     return [*outputs, *finish(act)]
 
 
-def _greet_procedure(act: Act, site_id: str, seen: Observed | None, kinds: Kinds) -> list[Output]:
-    """The order in hand may be lost with the executor's memory: a new id, or proof that its effect is gone."""
+def _greet_procedure(act: Act, site_id: str, kinds: Kinds) -> list[Output]:
+    """The order in hand may be lost with the executor's memory: a new id.
+
+    What the hello does not show is no proof of absence: an order sent before may still wait in the executor's backlog,
+    and is carried out before the new one is answered.
+    """
     row = act.session.moving
-    if row is None or row.step == 0:
+    if row is None:
         return []
     run = run_of(act, kinds)
     addressee = {"target executor": row.target, "source executor": row.source}.get(run.step.to)
-    if addressee != site_id or not row.asked:
-        return []
-    if row.state is State.UNDO and seen is None:
-        act.session.gone = act.session.gone or site_id == act.session.host
-        return run.succeed()
-    return run.reorder()
+    return run.reorder() if addressee == site_id else []
 
 
 def _greet_host(act: Act, seen: Observed | None, *, newer_boot: bool) -> None:
@@ -177,7 +176,7 @@ def _greet_host(act: Act, seen: Observed | None, *, newer_boot: bool) -> None:
     if session.moving is not None and session.moving.is_past_commit:
         return
     if seen is None:
-        session.gone = session.gone or (newer_boot and session.moving is None)
+        session.gone = session.gone or newer_boot
     elif seen.state is not CopyState.ACTIVE or newer_boot:
         session.probe, session.renewal, session.gone = True, None, False
 

@@ -99,7 +99,9 @@ class Session(Row, kw_only=True):
     """One session (or virtual device) of a terminal: where it lives and what is wanted of it.
 
     `room_id` is the reservation that holds its room at the host; empty where it began by itself.
-    `leases` is the latest lease ever sent to each site. `excess` is in metre-milliseconds since the last move.
+    `leases` is the latest lease ever sent to each site, `wakes` until when an order sent there may still wake a copy:
+    proof that a site is dead says nothing about what waits for it in the log.
+    `excess` is in metre-milliseconds since the last move.
     `gone`: the host said that it has no copy. `probe`: we do not know whether it has an active one; `Renew` asks.
     """
 
@@ -117,6 +119,7 @@ class Session(Row, kw_only=True):
     gone: bool = False
     probe: bool = False
     leases: dict[str, int] = msgspec.field(default_factory=dict)
+    wakes: dict[str, int] = msgspec.field(default_factory=dict)
     renewal: Renewal | None = None
     rules: list[Rule] = msgspec.field(default_factory=list)
     debts: list[Debt] = msgspec.field(default_factory=list)

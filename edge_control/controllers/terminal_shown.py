@@ -73,7 +73,8 @@ def next_due_ms(terminal: Terminal) -> int:
     if terminal.unpublished:
         times.append(terminal.published_at_ms + PUBLISH_EVERY_MS)
     for session in terminal.sessions.values():
-        times += [due_ms(session), session.look_at_ms or NEVER_MS]
+        wants = session.gone or bool(session.wants_original)
+        times += [due_ms(session), session.look_at_ms or (0 if wants else NEVER_MS)]
     return min(times, default=NEVER_MS)
 
 
