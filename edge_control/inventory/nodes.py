@@ -16,7 +16,6 @@ from schemas.apps import Resources
 from schemas.inventory import NodeCounts, NodeInventory
 from schemas.telemetry import NodeLifecycle, NodePhase, NodeSample
 
-
 _FULL: Final = 1000
 
 

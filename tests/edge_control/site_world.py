@@ -215,7 +215,7 @@ class SiteWorld:
             "for_ms": 10_000,
         }
         return self.give(
-            Reserve(**self._asked(name), replicas=replicas, seats=seats, **{**fields, **changes}), cause=name
+            Reserve(replicas=replicas, seats=seats, **{**self._asked(name), **fields, **changes}), cause=name
         )
 
     def commit(self, name: str, reservation: str) -> list[Output]:

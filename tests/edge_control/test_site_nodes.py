@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from edge_control.controllers.outputs import Output
 from schemas.apps import Bounds, LocationConstraint
 from schemas.commands import Command, ScaleParams
 from schemas.decisions import Decision, Reason, Verdict
@@ -76,7 +79,7 @@ def test_batches_in_the_wrong_order_end_in_the_same_node() -> None:
 
 def test_a_node_missing_from_three_batches_is_suspect_and_its_replicas_are_replaced() -> None:
     site = settled()
-    said = []
+    said: list[Output] = []
     for _ in range(3):
         assert scalings(said) == []
         site.wait(1_000)
@@ -92,6 +95,7 @@ def test_a_node_missing_from_three_batches_is_suspect_and_its_replicas_are_repla
 
 def test_a_node_that_returns_counts_again_and_surplus_is_an_ordinary_scale_in() -> None:
     site = settled()
+    said: list[Output] = []
     for _ in range(3):
         site.wait(1_000)
         said = site.batch(carrying("a1", site.now_ms))
@@ -204,7 +208,7 @@ def test_one_event_of_a_newcomer_lifts_an_app_that_runs_at_its_minimum() -> None
     assert scalings(said) == [("ScaleOut", 2)]
 
 
-def _fields(site: SiteWorld) -> dict[str, object]:
+def _fields(site: SiteWorld) -> dict[str, Any]:
     return {
         "node_id": "n1",
         "observed_at_ms": site.now_ms,
