@@ -13,10 +13,12 @@ from aiokafka.errors import MessageSizeTooLargeError
 from schemas import cloudevents, wire
 from schemas.cloudevents import Envelope
 from schemas.registry import full_type, type_name
+from topics.catalogue import DEAD_LETTER
 from topics.connect import Connect
 from topics.partition import partition_of
 from topics.topic import Topic
 
+from .burying import DeadLetter
 from .clock import Clock, wall_ms
 from .voice import Saying
 
@@ -62,6 +64,17 @@ class KafkaVoice:
                 sent.append(await self._send(saying))
             except MessageSizeTooLargeError:
                 _LOG.exception("dropped: %s to %s is larger than the broker takes", saying.event_id, saying.key)
+        await asyncio.gather(*sent)
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Produce dead letters and wait for the acknowledgements."""
+        if self._producer is None:
+            await self.start()
+        name = self._connect.name(DEAD_LETTER)
+        sent = [
+            await self._producer.send(name, key=d.key, value=d.value, partition=d.partition, headers=d.headers)
+            for d in letters
+        ]
         await asyncio.gather(*sent)
 
     async def _send(self, saying: Saying) -> Any:

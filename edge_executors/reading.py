@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -25,6 +25,7 @@ from topics.catalogue import COMMANDS, POLICY
 from topics.connect import Connect
 from topics.partition import partition_of
 
+from .burying import DeadLetter, dead_letter
 from .executor import Executor
 from .records import Delivery
 
@@ -32,18 +33,31 @@ _LOG: Final = logging.getLogger(__name__)
 _COMMAND_TYPES: Final = tuple(f"command.{kind}.v1" for kind in COMMANDS)
 _PROBE_S: Final = 3.0
 _RETRY_S: Final = 1.0
+Bury = Callable[[Sequence[DeadLetter]], Awaitable[None]]
 
 
 class Reading:
-    """One consumer that feeds one executor. `counts` of unreadable records are in `executor.counts`."""
+    """One consumer that feeds one executor. Unreadable records are in `executor.counts`."""
 
-    def __init__(self, connect: Connect, executor: Executor, client_id: str, *, absence_ms: int = 15_000) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        executor: Executor,
+        client_id: str,
+        *,
+        bury: Bury | None = None,
+        absence_ms: int = 15_000,
+    ) -> None:
+        """`bury` takes dead letters; without it unreadable commands are only counted."""
         self._connect = connect
         self._executor = executor
         self._client_id = client_id
+        self._bury = bury
+        self._unreadable: list[DeadLetter] = []
         self._absence_s = absence_ms / 1000
         self._consumer: Any = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._contract_names = {connect.name(topic): topic.name for topic in COMMANDS.values()}
 
     async def start(self) -> None:
         """Begin to read; returns once the pauses in force are known and the positions are set."""
@@ -116,6 +130,7 @@ class Reading:
                 await asyncio.sleep(_RETRY_S)
                 continue
             self._take(batches)
+            await self._bury_unreadable()
 
     def _take(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         for place, records in batches.items():
@@ -132,20 +147,29 @@ class Reading:
             event = _event(record)
             if event.short_type not in _COMMAND_TYPES:
                 return None
-            sequence = event.attribute("sequence")
             return Delivery(
                 command=event.body(Command),
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
                 append_ms=record.timestamp,
-                sequence=int(sequence) if sequence else 0,
+                sequence=event.envelope().sequence or 0,
                 raw=event.data or b"",
             )
-        except (BadInput, ValueError) as error:
+        except BadInput as error:
             self._executor.counts["unreadable"] += 1
             _LOG.warning("unreadable command at %s/%d/%d: %s", record.topic, record.partition, record.offset, error)
+            if (record.key or b"").decode(errors="replace") in self._executor.site_ids:
+                self._unreadable.append(dead_letter(record, error, self._contract_names[record.topic]))
             return None
+
+    async def _bury_unreadable(self) -> None:
+        letters, self._unreadable = self._unreadable, []
+        if letters and self._bury is not None:
+            try:
+                await self._bury(letters)
+            except (KafkaError, OSError) as error:
+                _LOG.warning("%d dead letters unsaid: %s", len(letters), error)
 
     def _take_pause(self, record: ConsumerRecord) -> None:
         key = (record.key or b"").decode(errors="replace")

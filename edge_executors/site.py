@@ -108,7 +108,7 @@ class LiveSite:
         }
         self._tasks = [loop.create_task(_every(every_s, act), name=name) for name, (every_s, act) in rounds.items()]
         if self._connect is not None:
-            self._reading = Reading(self._connect, self.executor, f"{settings.site_id}-commands")
+            self._reading = self._reader(self._connect)
             self._tasks.append(loop.create_task(self._read(self._reading), name="reading"))
 
     async def stop(self) -> None:
@@ -138,6 +138,11 @@ class LiveSite:
     def revive_node(self, node_id: str) -> None:
         """The node comes back empty."""
         self.processes.scaler.nodes.revive(node_id)
+
+    def _reader(self, connect: Connect) -> Reading:
+        bury = None if self._kafka_voice is None else self._kafka_voice.bury
+        name, absence_ms = f"{self.settings.site_id}-commands", self.settings.absence_ms
+        return Reading(connect, self.executor, name, bury=bury, absence_ms=absence_ms)
 
     async def _read(self, reading: Reading) -> None:
         """A site without a broker goes on; it reads commands once there is one."""

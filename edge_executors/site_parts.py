@@ -48,6 +48,7 @@ class SiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_ms: int = 5_000
     session_idle_ms: int = 60_000
     queue_ms: int = 10_000
+    absence_ms: int = 15_000
     dry_run: bool = False
 
 

@@ -13,6 +13,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from edge_executors.site import LiveSite, NodeConfig, SiteSettings
+from edgeweir.dev.broker import Broker
 from schemas import cloudevents, wire
 from schemas.cloudevents import Envelope
 from schemas.commands import Action, Command, CommandKind, Fence, ScaleParams, Target
@@ -23,7 +24,7 @@ from schemas.sections import KafkaSettings
 from schemas.statuses import CommandState, Hello, Status
 from tests.edge_executors.town import Users
 from topics import provision
-from topics.catalogue import COMMAND_SCALING, POLICY, STATUS
+from topics.catalogue import COMMAND_SCALING, DEAD_LETTER, POLICY, STATUS
 from topics.connect import Connect
 from topics.partition import partition_of
 from topics.topic import Topic
@@ -102,6 +103,15 @@ class Owner:
         self.heard.append(event.body(Hello if "hello" in event.type else Status))
         self.keys.append(((record.key or b"").decode(), event.attribute("keyspace"), record.partition))
 
+    async def buried(self, count: int) -> list[ConsumerRecord[bytes, bytes]]:
+        consumer = self.connect.consumer("undertaker", auto_offset_reset="earliest")
+        await consumer.start()
+        consumer.assign([self._place(self.connect.name(DEAD_LETTER), p) for p in range(self.settings.partitions)])
+        async with asyncio.timeout(20):
+            letters = [await consumer.getone() for _ in range(count)]
+        await consumer.stop()
+        return letters
+
     @staticmethod
     def _place(name: str, partition: int) -> Any:
         from aiokafka import TopicPartition
@@ -135,10 +145,9 @@ async def owner(broker: str, topic_prefix: str) -> AsyncIterator[Owner]:
     await owner.close()
 
 
-def site_of(owner: Owner, folder: Path) -> LiveSite:
-    settings = SiteSettings(
-        site_id="harbour", state_dir=folder, nodes=(NodeConfig(node_id="n1"),), kafka=owner.settings
-    )
+def site_of(owner: Owner, folder: Path, **fields: Any) -> LiveSite:
+    nodes = (NodeConfig(node_id="n1"),)
+    settings = SiteSettings(site_id="harbour", state_dir=folder, nodes=nodes, kafka=owner.settings, **fields)
     return LiveSite(settings)
 
 
@@ -200,3 +209,47 @@ async def test_the_red_button_is_known_before_the_first_command(owner: Owner, tm
     assert status.error is not None
     assert status.error.code == "paused"
     await site.stop()
+
+
+async def test_a_command_that_cannot_be_read_is_buried_and_its_neighbours_are_done(
+    owner: Owner, tmp_path: Path
+) -> None:
+    site = site_of(owner, tmp_path)
+    await site.start()
+    await read_from_now_on(site)
+    envelope = Envelope(id="x", source="/edge/worker", type=full_type("command.scaling.v1"))
+    await owner.producer.send_and_wait(
+        owner.connect.name(COMMAND_SCALING),
+        key=b"harbour",
+        value=b'{"command_id": "broken"',
+        partition=partition_of("harbour", 4),
+        headers=cloudevents.headers(envelope),
+    )
+    await owner.send(COMMAND_SCALING, "harbour", scale("c1", 1), sequence=1)
+    await owner.status("c1", CommandState.SUCCEEDED)
+    (letter,) = await owner.buried(1)
+    headers = dict(letter.headers)
+    assert letter.value == b'{"command_id": "broken"'
+    assert (headers["dlq-topic"], headers["dlq-reason"]) == (COMMAND_SCALING.name.encode(), b"not-json")
+    assert headers["ce_id"] == b"x"
+    await site.stop()
+
+
+async def test_a_site_says_hello_again_after_the_broker_was_away(
+    own_broker: Broker, topic_prefix: str, tmp_path: Path
+) -> None:
+    owner = Owner(KafkaSettings(bootstrap=own_broker.bootstrap, topic_prefix=topic_prefix, partitions=4))
+    await owner.open()
+    site = site_of(owner, tmp_path, absence_ms=4_000)
+    await site.start()
+    await read_from_now_on(site)
+    await owner.send(COMMAND_SCALING, "harbour", scale("c1", 1), sequence=1)
+    await owner.status("c1", CommandState.SUCCEEDED)
+    own_broker.freeze()
+    await asyncio.sleep(6)
+    assert (await Users(site.ingress_url).work("video")).status == 200, "the edge serves on"
+    own_broker.thaw()
+    hello = await owner.hear(until=lambda said: isinstance(said, Hello) and said.why == "absence")
+    assert (hello.observed[0].resource_id, hello.observed[0].replicas) == ("video@harbour", 1)
+    await site.stop()
+    await owner.close()
