@@ -7,6 +7,7 @@ only after the discard is answered or moot, because the lease that the target go
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from edge_control.controllers import outputs as out
 from edge_control.controllers import terminal_orders as orders
@@ -77,7 +78,9 @@ def _prepare(act: Act, ask: Ask) -> list[Output]:
     row.prepared_until_ms = max(row.reserved_until_ms, ask.at_ms + _COPY_ENDS_BEFORE_MS) - _COPY_ENDS_BEFORE_MS
     source = act.view.sites.get(row.source)
     url = source.body.state_url if source else ""
-    state = StateRef(ref=f"{url}/sessions/{act.session.session_id}", bytes=act.session.state_bytes)
+    # As the executors' state endpoint serves it: ids may hold slashes, so they are quoted whole.
+    ref = f"{url}/running/{quote(act.session.session_id, safe='')}"
+    state = StateRef(ref=ref, bytes=act.session.state_bytes)
     start_by_ms = min(ask.at_ms + 2 * _PREPARE_MS, row.prepared_until_ms)
     return [orders.move(act, ask, MoveStep.PREPARE, row.target, state=state, start_by_ms=start_by_ms)]
 
