@@ -55,7 +55,8 @@ class Procedure(Row, kw_only=True):
     """One procedure; owners subclass it with what their orders need, and keep at most one per resource.
 
     `step` counts from 1. `asked` is the id of the order in hand (empty: none), `asked_at_ms` when it was first sent,
-    `tries` how often. `deadline_ms` ends our patience. `ordinal` counts orders, so that each has its own id.
+    `tries` how often; `asked_before` is the id it had until the addressee was started anew. `deadline_ms` ends our
+    patience. `ordinal` counts orders, so that each has its own id.
     """
 
     procedure_id: str
@@ -66,6 +67,7 @@ class Procedure(Row, kw_only=True):
     step: int = 0
     tries: int = 0
     asked: str = ""
+    asked_before: str = ""
     asked_at_ms: int = 0
     deadline_ms: int = NEVER_MS
     ordinal: int = 0
@@ -203,7 +205,7 @@ class Run(Generic[C]):
         """The addressee lost its memory (hello of a newer boot): what is in hand is ordered anew, with a new id."""
         if self.row.state not in (State.RUN, State.UNDO) or not self.row.asked:
             return []
-        self.row.asked = ""
+        self.row.asked_before, self.row.asked = self.row.asked, ""
         return self._do() if self.row.state is State.RUN else self._undo_again()
 
     def _run(self, number: int) -> list[Output]:
@@ -257,7 +259,8 @@ class Run(Generic[C]):
 
     def _stand(self, state: State, number: int) -> None:
         self.row.state, self.row.step = state, number
-        self.row.tries, self.row.asked, self.row.asked_at_ms, self.row.deadline_ms = 0, "", 0, NEVER_MS
+        self.row.tries, self.row.asked, self.row.asked_before = 0, "", ""
+        self.row.asked_at_ms, self.row.deadline_ms = 0, NEVER_MS
 
     def _ask(self, way: str) -> Ask:
         row = self.row

@@ -63,7 +63,7 @@ def concerns(act: Act, command_id: str) -> bool:
     if session.renewal is not None:
         ids.append(session.renewal.command_id)
     if session.moving is not None:
-        ids.append(session.moving.asked)
+        ids += [session.moving.asked, session.moving.asked_before]
     return command_id in ids
 
 
@@ -72,7 +72,7 @@ def carried_out(act: Act, status: Status, kinds: Kinds) -> list[Output]:
     session = act.session
     if not status.state.terminal:
         return []
-    if session.moving is not None and run_of(act, kinds).waits_for(status.command_id):
+    if session.moving is not None and _answers(act, status, kinds):
         return [*_step_ended(act, status, kinds), *finish(act)]
     for debt in session.debts:
         if debt.command_id == status.command_id:
@@ -85,6 +85,16 @@ def carried_out(act: Act, status: Status, kinds: Kinds) -> list[Output]:
                 rule.command_id = ""
             return []
     return _renewal_ended(act, status)
+
+
+def _answers(act: Act, status: Status, kinds: Kinds) -> bool:
+    """To the order in hand; or that it was done before we asked anew, said by the executor as it runs now."""
+    row = act.procedure
+    if run_of(act, kinds).waits_for(status.command_id):
+        return True
+    before = bool(row.asked_before) and row.asked_before == status.command_id and row.state is State.RUN
+    runs_now = act.terminal.boots.get(status.site_id) == status.boot_id
+    return before and runs_now and status.state is CommandState.SUCCEEDED
 
 
 def _step_ended(act: Act, status: Status, kinds: Kinds) -> list[Output]:

@@ -349,7 +349,7 @@ class Simulation:
         self.users[session] = place
         self.counters[session] = self.excused[session] = 0
         lease = self.now_ms + POLICY.first_lease_ms
-        self.sites[place].executor.copies[session] = Copy(CopyState.ACTIVE, 0, lease_until_ms=lease)
+        self.sites[place].executor.copies[session] = Copy(CopyState.ACTIVE, 0, lease_until_ms=lease, settled=True)
         self.peers.began[session] = place
         app = "once" if session in self.leased else "app"
         place_event = LocationEvent(
@@ -389,7 +389,8 @@ class Simulation:
             host = place
         if host != place and (ingress.cut or self.sites[host].cut):
             return None
-        return self.sites[host].executor.active(session, self.now_ms)
+        copy = self.sites[host].executor.active(session, self.now_ms)
+        return copy if copy is not None and (copy.settled or until_ms >= self.now_ms) else None
 
     def _count(self, session: str, number: int) -> None:
         """Without a gap or a repeat, unless a copy died since and an older state took over."""

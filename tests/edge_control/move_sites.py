@@ -72,6 +72,7 @@ class Copy(msgspec.Struct):
     lease_until_ms: int = 0
     prepared_until_ms: int = 0
     procedure: str = ""
+    settled: bool = False
 
 
 class Executor:
@@ -141,13 +142,20 @@ class Executor:
             case RuleParams() as rule:
                 self.rules.pop(rule.session_id, None)
                 if rule.present:
-                    self.rules[rule.session_id] = (rule.host_site, rule.until_ms)
+                    self._settle(rule)
                 return ANSWERED
             case RenewParams():
                 return self._wake(command)
             case MoveParams() as move:
                 return self._step(command, move, peers)
         raise AssertionError(command)
+
+    def _settle(self, rule: RuleParams) -> None:
+        """A copy that came by a move is served at its own ingress once a rule has pointed to it, never before."""
+        self.rules[rule.session_id] = (rule.host_site, rule.until_ms)
+        copy = self.copies.get(rule.session_id)
+        if rule.host_site == self.site and copy is not None:
+            copy.settled = True
 
     def _wake(self, command: Command) -> tuple[CommandState, str]:
         copy = self.copies.get(command.resource.id)
