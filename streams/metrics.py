@@ -8,10 +8,11 @@ from streams.engine.decode import REASONS
 from streams.engine.frames import Frame, Kind
 from streams.engine.partition import ALL_MARKS
 from streams.engine.tally import Tally
-from topics.catalogue import Keyspace, Topic
+from topics.catalogue import CATALOGUE, Keyspace, Topic
 
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 OUTCOMES = ("applied", "duplicate", "stray", "tombstone", "dead-letter")
+LOSSES = ("fenced", "failed")
 
 
 class WorkerMetrics:
@@ -85,6 +86,10 @@ class WorkerMetrics:
                 self.outcomes.labels(topic.name, keyspace, outcome)
         for reason in REASONS:
             self.dead_letters.labels(reason)
+        for why in LOSSES:
+            self.lost.labels(why)
+        for topic in CATALOGUE:
+            self.outputs.labels(topic.name)
         for kind in Kind:
             self.frames.labels(kind.name.lower())
 

@@ -156,7 +156,7 @@ class Engine(mode.Service):
         watchdog = Watchdog(self.shell, self.consumer)
         while not self.should_stop:
             await self.sleep(1.0)
-            sentence = watchdog.look(self.roster.live)
+            sentence = await watchdog.look(self.roster.live)
             if sentence is not None:
                 self._bug(AssertionError(sentence))
                 return
