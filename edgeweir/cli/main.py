@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeweir.cli import dev_commands, faults, topics_commands
+from edgeweir.cli import dev_commands, emit_commands, faults, topics_commands
 
 cli = typer.Typer(
     name="edgeweir",
@@ -17,6 +17,7 @@ cli = typer.Typer(
     help="The streaming control plane of a fused edge cloud: produce events, subscribe to decisions, look.",
 )
 cli.add_typer(dev_commands.group, name="dev")
+cli.add_typer(emit_commands.group, name="emit")
 cli.add_typer(topics_commands.group, name="topics")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
