@@ -23,7 +23,7 @@ def test_a_session_follows_its_user_step_by_step() -> None:
     prepare = command(sent, "prepare@b")
     assert isinstance(prepare.params, MoveParams)
     assert prepare.params.state is not None
-    assert prepare.params.state.ref == "http://a.state/sessions/s1"
+    assert prepare.params.state.ref == "http://a.state/running/s1"
     sent = world.done(prepare)
     assert words(sent) == ["commit@b"]
     sent = world.committed(one(sent, Commit))
