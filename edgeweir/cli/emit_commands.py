@@ -1,4 +1,4 @@
-"""`edgeweir emit host|synthetic`: real events of this host, or emulated ones of a seeded world, onto the real topics."""
+"""`edgeweir emit host|synthetic`: real events of this host, or emulated ones of a seeded world."""
 
 from __future__ import annotations
 
