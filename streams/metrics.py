@@ -33,20 +33,6 @@ class WorkerMetrics:
         self.dead_letters = Counter(
             "edgeweir_dead_letters_total", "Refused events by reason.", ["reason"], registry=registry
         )
-        self.fold_seconds = Histogram(
-            "edgeweir_chunk_fold_seconds",
-            "Time to fold a chunk.",
-            ["keyspace"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.chunk_events = Histogram(
-            "edgeweir_chunk_events",
-            "Events of a chunk.",
-            ["keyspace"],
-            buckets=(1, 3, 10, 30, 100, 300, 1000),
-            registry=registry,
-        )
         self.frames = Counter("edgeweir_frames_total", "Journal frames by kind.", ["kind"], registry=registry)
         self.frame_records = Counter(
             "edgeweir_frame_records_total", "Rows and outbox records journalled.", registry=registry
@@ -62,8 +48,25 @@ class WorkerMetrics:
         self.gaps = Counter(
             "edgeweir_input_gaps_total", "Offsets that retention took before they were folded.", registry=registry
         )
+        self._histograms(registry)
         self._gauges(registry)
         self._initialise()
+
+    def _histograms(self, registry: CollectorRegistry) -> None:
+        self.fold_seconds = Histogram(
+            "edgeweir_chunk_fold_seconds",
+            "Time to fold a chunk.",
+            ["keyspace"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.chunk_events = Histogram(
+            "edgeweir_chunk_events",
+            "Events of a chunk.",
+            ["keyspace"],
+            buckets=(1, 3, 10, 30, 100, 300, 1000),
+            registry=registry,
+        )
 
     def _gauges(self, registry: CollectorRegistry) -> None:
         self.owned = Gauge("edgeweir_partitions_owned", "Partitions this worker owns.", registry=registry)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
 from edge_control.inventory.view import View
 from schemas.base import Message
@@ -11,38 +10,11 @@ from schemas.cloudevents import Received, read
 from schemas.errors import BadInput
 from schemas.registry import TYPES
 from streams.engine.envelopes import SOURCE_PREFIX
+from streams.records import Record
 from topics.catalogue import Topic
 
 Vector = dict[str, tuple[int, ...]]
 """Next offset of each partition, by topic."""
-
-
-class ViewRecord(Protocol):
-    """One record of a view topic as a consumer returns it."""
-
-    @property
-    def partition(self) -> int:
-        """Its partition."""
-
-    @property
-    def offset(self) -> int:
-        """Its place."""
-
-    @property
-    def timestamp(self) -> int:
-        """When it was appended, in milliseconds."""
-
-    @property
-    def key(self) -> bytes | None:
-        """Its key."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Its value; None is a tombstone."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]:
-        """Its headers."""
 
 
 class ViewFold:
@@ -55,7 +27,7 @@ class ViewFold:
         self.refused = 0
         self._heard: dict[str, int] = {}
 
-    def apply(self, records: Iterable[tuple[Topic, ViewRecord]]) -> None:
+    def apply(self, records: Iterable[tuple[Topic, Record]]) -> None:
         """Advance the view; the caller sees to it that no frame is open."""
         moved: dict[str, list[int]] = {}
         for topic, record in records:
@@ -76,7 +48,7 @@ class ViewFold:
             for mine, theirs in zip(self.vector.get(name, ()), offsets, strict=False)
         )
 
-    def _apply(self, topic: Topic, record: ViewRecord) -> None:
+    def _apply(self, topic: Topic, record: Record) -> None:
         received = read(
             record.headers,
             record.value,

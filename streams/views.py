@@ -47,19 +47,19 @@ class ViewReader:
     async def start(self, counts: Mapping[str, int]) -> None:
         """Read all topics to their end of this moment; `counts` are the partitions of each topic."""
         self._fold = ViewFold({topic: counts[topic.name] for topic in self._topics.values()})
-        self._consumer = self._connect.consumer(
+        consumer = self._consumer = self._connect.consumer(
             f"{self._client_id}-view",
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        await self._consumer.start()
+        await consumer.start()
         places = [
             TopicPartition(name, number) for name, topic in self._topics.items() for number in range(counts[topic.name])
         ]
-        self._consumer.assign(places)
-        await self._consumer.seek_to_beginning()
-        ends = await self._consumer.end_offsets(places)
+        consumer.assign(places)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(places)
         while not await self._has_reached(ends):
             self.apply(await self.fetch())
 

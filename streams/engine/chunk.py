@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from streams.engine import crashpoints
-from streams.engine.decode import Record
 from streams.engine.frames import Kind
 from streams.engine.partition import Handle, Portion
+from streams.records import Record
 from topics.catalogue import Keyspace, Topic
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from streams.engine.decode import Record, Refused
+from streams.engine.decode import Refused
 from streams.engine.envelopes import check_size
 from streams.engine.frames import Entry
+from streams.records import Record
 from topics.catalogue import DEAD_LETTER, Topic
 
 BODY_BYTES: Final = 65_536

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -14,6 +13,7 @@ from schemas.errors import BadInput, Fault
 from schemas.limits import BATCH, RECORD
 from schemas.registry import TYPES
 from streams.engine.envelopes import SOURCE_PREFIX
+from streams.records import Record
 from topics.catalogue import Keyspace, Topic
 from topics.partition import partition_of
 from topics.topic import DAY_MS
@@ -28,38 +28,6 @@ _BATCH_TYPE: Final = "node.telemetry-batch.v1"
 _BY_HEADER: Final = {keyspace.value.encode(): keyspace for keyspace in Keyspace}
 _APPENDED: Final = 1
 """Kafka's timestamp type of LogAppendTime."""
-
-
-class Record(Protocol):
-    """One record of an input topic as a consumer returns it."""
-
-    @property
-    def partition(self) -> int:
-        """Its partition."""
-
-    @property
-    def offset(self) -> int:
-        """Its place."""
-
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds: of appending, or as the producer said."""
-
-    @property
-    def timestamp_type(self) -> int:
-        """0 as created, 1 as appended."""
-
-    @property
-    def key(self) -> bytes | None:
-        """Its key."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Its value."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]:
-        """Its headers."""
 
 
 class Arrived(msgspec.Struct, frozen=True, gc=False):

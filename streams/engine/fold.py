@@ -8,7 +8,6 @@ the log was trimmed under the reader, who then begins again from empty.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from streams.engine.frames import (
     HEAD_KEY,
@@ -22,22 +21,7 @@ from streams.engine.frames import (
     decode_header,
     sequence_of,
 )
-
-
-class Written(Protocol):
-    """One record of the journal as a consumer returns it."""
-
-    @property
-    def offset(self) -> int:
-        """Its place."""
-
-    @property
-    def key(self) -> bytes | None:
-        """Its key."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Its value."""
+from streams.records import Written
 
 
 class JournalFold:

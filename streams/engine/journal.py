@@ -30,13 +30,13 @@ class Journal:
 
     async def start(self, partitions: int) -> None:
         """Open the client that asks for offsets; it fetches no records."""
-        self._marks = self._connect.consumer(
+        marks = self._marks = self._connect.consumer(
             f"{self._client_id}-journal", group_id=self._group, auto_offset_reset="latest"
         )
-        await self._marks.start()
+        await marks.start()
         places = [self.place(number) for number in range(partitions)]
-        self._marks.assign(places)
-        self._marks.pause(*places)
+        marks.assign(places)
+        marks.pause(*places)
 
     async def stop(self) -> None:
         """Close the client."""

@@ -16,11 +16,12 @@ from edge_control.controllers.outputs import Output
 from edge_control.inventory.tables import Row, Table
 from edge_control.inventory.view import View
 from streams.engine.deadletter import dead_letter, sent_home
-from streams.engine.decode import HANDLER_CRASH, Arrived, Passed, Record, Refused, Stray, decode
+from streams.engine.decode import HANDLER_CRASH, Arrived, Passed, Refused, Stray, decode
 from streams.engine.envelopes import Speaker, entry_of
 from streams.engine.fold import JournalFold
 from streams.engine.frames import QUARANTINE_AT, Entry, Folded, decode_entry
 from streams.engine.tally import Tally
+from streams.records import Record
 from topics.catalogue import INPUTS, Keyspace, Topic
 
 Handle = Callable[[Controller, Input, View], list[Output]]

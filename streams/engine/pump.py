@@ -8,8 +8,9 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from streams.engine.chunk import Chunk
-from streams.engine.decode import Record, owner_of
+from streams.engine.decode import owner_of
 from streams.engine.owner import Owner
+from streams.records import Record
 from topics.catalogue import Keyspace, Topic
 
 CHUNK_RECORDS = 1_000

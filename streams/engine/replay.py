@@ -16,12 +16,13 @@ from edge_control.controllers.events import Input, Tick
 from edge_control.controllers.outputs import Output
 from edge_control.inventory.view import View
 from streams.engine.cutter import Cutter
-from streams.engine.decode import Record, owner_of
+from streams.engine.decode import owner_of
 from streams.engine.envelopes import Speaker
 from streams.engine.frames import QUARANTINE_AT, Folded, Story
 from streams.engine.journal import Journal
 from streams.engine.partition import Partition, Portion
-from streams.viewfold import Vector, ViewFold, ViewRecord
+from streams.records import Record
+from streams.viewfold import Vector, ViewFold
 from topics.catalogue import BY_NAME, INPUTS, JOURNAL, VIEWS, Keyspace, Topic
 from topics.connect import Connect
 
@@ -43,7 +44,7 @@ class Replay:
         partition: Partition,
         inputs: Mapping[str, Sequence[Record]],
         views: ViewFold,
-        news: Mapping[Topic, Sequence[ViewRecord]],
+        news: Mapping[Topic, Sequence[Record]],
     ) -> None:
         """`inputs`: this partition's records by topic; `news`: all records of the view's topics, by offset."""
         self.partition = partition
