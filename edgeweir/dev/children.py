@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from edgeweir.dev.errors import Missing
 from edgeweir.dev.proc import end_group, started_ticks
@@ -25,12 +25,21 @@ _POLL_S = 0.05
 _STILL_CHILD = '[ "$PPID" = "$0" ] && exec "$@"'
 
 
+class Started(Protocol):
+    """A process of ours, as `subprocess.Popen` shows it."""
+
+    pid: int
+    returncode: int | None
+
+    def wait(self) -> int:
+        """Reap it; the exit code."""
+        ...
+
+
 class Child:
     """One started process; its pid is also its process group and its session."""
 
-    def __init__(
-        self, name: str, argv: Sequence[str], popen: "subprocess.Popen[bytes]", log: Path, log_offset: int
-    ) -> None:
+    def __init__(self, name: str, argv: Sequence[str], popen: Started, log: Path, log_offset: int) -> None:
         self.name = name
         self.argv = tuple(argv)
         self.pid = popen.pid

@@ -7,6 +7,9 @@ import secrets
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +32,22 @@ _SESSION_S: Final = "6"
 _HEARTBEAT_S: Final = "1.5"
 
 
+def _main_of(module: str, order: Path) -> None:
+    import_module(f"edgeweir.dev.{module}").main(order)
+
+
+_MODULES: Final = ("worker", "live_site", "emulated", "crowd")
+_MAINS: Final[dict[str, Callable[[Path], None]]] = {module: partial(_main_of, module) for module in _MODULES}
+
+
+def load_code() -> None:
+    """Load what every child will run; slow, so it is done beside the start of the broker."""
+    for module in _MODULES:
+        import_module(f"edgeweir.dev.{module}")
+
+
 class Crew:
-    """Starts every process of a demo but the broker, each early; its order is given once the broker is known.
+    """Starts every process of a demo but the broker; each waits for its order.
 
     `uplinks`: sites that reach the broker through another address.
     """
@@ -50,13 +67,15 @@ class Crew:
         """Where the crowd writes about itself."""
         return self._run.folder / "crowd.jsonl"
 
-    def warm_up(self, workers: int) -> None:
-        """Start workers and live sites; they load their code and wait."""
+    def start(self, workers: int) -> None:
+        """Start workers, live sites and emulated sites; each waits for its order. Main thread, no loop may run."""
         for number in range(1, workers + 1):
             self._metrics[number] = free_port(_FIRST_METRICS_PORT + number)
-            self.workers[number] = self._start(f"worker-{number}", "worker", Rank.WORKER)
+            self.workers[number] = self._start(f"worker-{number}", "worker", Rank.WORKER, early=True)
         for live in self._scenario.play.live:
-            self.sites[live.site] = self._start(f"site-{live.site}", "live_site", Rank.EXECUTOR)
+            self.sites[live.site] = self._start(f"site-{live.site}", "live_site", Rank.EXECUTOR, early=True)
+        self._start("emulated", "emulated", Rank.EXECUTOR, early=True)
+        self._start("crowd", "crowd", Rank.EMITTER, early=True)
 
     def give_orders(self, bootstrap: str, uplinks: dict[str, str]) -> None:
         """The broker is there: workers and live sites begin."""
@@ -72,14 +91,13 @@ class Crew:
         """Start a worker again that ended; its order still lies there, so its slot in the group stays the same."""
         self.workers[number] = self._start(f"worker-{number}", "worker", Rank.WORKER)
 
-    def start_emulated(self) -> Child:
-        """Start the one process of all emulated sites."""
+    def begin_emulated(self) -> None:
+        """The one process of all emulated sites begins."""
         folder = str(self._run.folder / "emulated")
         self._give("emulated", EmulatedOrder(bootstrap=self._bootstrap, scenario=self._scenario.name, folder=folder))
-        return self._start("emulated", "emulated", Rank.EXECUTOR)
 
-    def start_crowd(self, kickoff_ms: int) -> Child:
-        """Start the crowd, which kicks off at that time."""
+    def kick_off(self, kickoff_ms: int) -> None:
+        """The crowd begins at that time."""
         order = CrowdOrder(
             bootstrap=self._bootstrap,
             scenario=self._scenario.name,
@@ -87,7 +105,6 @@ class Crew:
             report=str(self.report),
         )
         self._give("crowd", order)
-        return self._start("crowd", "crowd", Rank.EMITTER)
 
     def dead_nodes(self, site_id: str) -> Path:
         """The file in which a site reads which of its nodes have died."""
@@ -146,8 +163,11 @@ class Crew:
     def _give(self, name: str, order: msgspec.Struct) -> None:
         give(self._run.folder / "orders" / f"{name}.json", order)
 
-    def _start(self, name: str, module: str, rank: Rank) -> Child:
+    def _start(self, name: str, module: str, rank: Rank, *, early: bool = False) -> Child:
+        """Early ones are forked where that can be: their code is loaded here once for all of them."""
         path = self._run.folder / "orders" / f"{name}.json"
+        if early and sys.platform == "linux":
+            return self._run.fork(name, partial(_MAINS[module], path), rank=rank, env=_quiet_environ())
         argv = [sys.executable, "-m", f"edgeweir.dev.{module}", str(path)]
         return self._run.start(name, argv, rank=rank, env=_quiet_environ())
 

@@ -59,13 +59,13 @@ async def _report(tally: Tally, walkers: list[Walker], path: Path) -> None:
             file.flush()
 
 
-def main() -> None:
+def main(path: Path) -> None:
     """Run the crowd of an order file; SIGTERM ends it at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    order = await_order(Path(sys.argv[1]), CrowdOrder)
+    order = await_order(path, CrowdOrder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     asyncio.run(play(order))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -78,11 +78,11 @@ async def emulate(order: EmulatedOrder) -> None:
         await executor.stop()
 
 
-def main() -> None:
+def main(path: Path) -> None:
     """Run the emulated sites of an order file."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(emulate(await_order(Path(sys.argv[1]), EmulatedOrder)))
+    asyncio.run(emulate(await_order(path, EmulatedOrder)))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -64,6 +64,7 @@ def _settings(order: SiteOrder, kafka: KafkaSettings) -> SiteSettings:
         peer_token=order.peer_token,
         load_interval_ms=order.interval_ms,
         checkpoint_ms=order.checkpoint_ms,
+        absence_ms=order.absence_ms,
     )
 
 
@@ -96,11 +97,11 @@ def _named_in(path: Path) -> list[str]:
     return path.read_text("utf-8").split() if path.exists() else []
 
 
-def main() -> None:
+def main(path: Path) -> None:
     """Run the site of an order file."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(serve(await_order(Path(sys.argv[1]), SiteOrder)))
+    asyncio.run(serve(await_order(path, SiteOrder)))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -1,7 +1,4 @@
-"""What the supervisor tells its children: each is started early, loads its code, and waits for the file with its order.
-
-So the interpreters of all children warm up while the broker starts.
-"""
+"""What the supervisor tells its children: each is started early and waits for the file with its order."""
 
 from __future__ import annotations
 
@@ -45,6 +42,7 @@ class SiteOrder(msgspec.Struct, kw_only=True):
     partitions: int = 8
     interval_ms: int = 1_000
     checkpoint_ms: int = 2_000
+    absence_ms: int = 5_000
 
 
 class EmulatedOrder(msgspec.Struct, kw_only=True):

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Self
 
 from edgeweir.dev.children import GRACE_S, Child, start_child
 from edgeweir.dev.errors import Missing, NotFound
+from edgeweir.dev.forks import fork_child
 from edgeweir.dev.places import Places
 from edgeweir.dev.proc import boot_id
 from edgeweir.dev.records import TOKEN_NAME, ChildRecord, RunRecord, end_bearers, end_leftovers, read_record
@@ -86,6 +87,15 @@ class Run:
         """Start a child (main thread only), its log in `logs/NAME.log`; a restarted name takes the old one's place."""
         environment = {**(os.environ if env is None else env), TOKEN_NAME: self.record.token}
         child = start_child(name, argv, log=self.folder / "logs" / f"{name}.log", env=environment, cwd=cwd)
+        return self._note(name, rank, child)
+
+    def fork(self, name: str, work: Callable[[], None], *, rank: Rank, env: Mapping[str, str]) -> Child:
+        """As `start`, from the code that is loaded here already: Linux only, main thread, while no loop runs."""
+        environment = {**env, TOKEN_NAME: self.record.token}
+        child = fork_child(name, work, log=self.folder / "logs" / f"{name}.log", env=environment)
+        return self._note(name, rank, child)
+
+    def _note(self, name: str, rank: Rank, child: Child) -> Child:
         self._children.pop(name, None)
         self._children[name] = (rank, child)
         self.record.children = [ChildRecord(c.name, c.pid, c.started_ticks) for c in self.children]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from edge_executors.http_client import BrokenError, Peer, UnsentError
 from edgeweir.dev.broker import Broker
 from edgeweir.dev.children import Child
-from edgeweir.dev.crew import Crew
+from edgeweir.dev.crew import Crew, load_code
 from edgeweir.dev.errors import NoAnswer
 from edgeweir.dev.facts import Facts
 from edgeweir.dev.kit import Kit
@@ -40,22 +40,24 @@ class Stage:
         self._run = run
         self._tell = tell
 
-    async def open_broker(self, kit: Kit) -> Connect:
-        """Start Kafka with a second door for the sites whose uplink will be cut; make the topics."""
+    async def start_broker(self, kit: Kit) -> None:
+        """Start Kafka, with a second door for the sites whose uplink will be cut, and load the crew's code meanwhile."""
+        self._uplink = Uplink(free_port(), free_port())
+        self._broker = Broker(self._run, kit, settings=TEST_SETTINGS, choose_ports=friendly_pair, uplink=self._uplink)
+        await asyncio.gather(self._broker.start(), asyncio.to_thread(load_code))
+        self._tell("kafka", f"ready at {self._broker.bootstrap}")
+
+    async def open(self) -> Connect:
+        """Make the topics, open the door for those who will be cut, and let everybody begin."""
+        bootstrap = self._broker.bootstrap
         cut = sorted({act.site for act in self.scenario.play.acts if act.do == "cut"})
-        uplink, port = None, free_port()
-        relay = Relay(port)
-        if cut:
-            await relay.start()
-            uplink = Uplink(port, relay.port)
-            self.relays = dict.fromkeys(cut, relay)
-        broker = Broker(self._run, kit, settings=TEST_SETTINGS, choose_ports=friendly_pair, uplink=uplink)
-        await broker.start()
-        self._tell("kafka", f"ready at {broker.bootstrap}")
-        self.connect = Connect(KafkaSettings(bootstrap=broker.bootstrap))
-        await _apply_topics(self.connect, broker.bootstrap)
+        relay = Relay(self._uplink.port)
+        await relay.start(self._uplink.advertised_port)
+        self.relays = dict.fromkeys(cut, relay)
+        self.connect = Connect(KafkaSettings(bootstrap=bootstrap))
+        await _apply_topics(self.connect, bootstrap)
         self._tell("topics", f"created, {self.connect.partitions} partitions per keyspace")
-        self.crew.give_orders(broker.bootstrap, dict.fromkeys(cut, f"{LOOPBACK}:{relay.port}"))
+        self.crew.give_orders(bootstrap, dict.fromkeys(cut, f"{LOOPBACK}:{relay.port}"))
         return self.connect
 
     async def bring_up(self) -> None:
@@ -72,7 +74,7 @@ class Stage:
         await asyncio.gather(*(self._until(child, self._worker_check(n)) for n, child in self.crew.workers.items()))
         owned = [str(await asyncio.to_thread(self.crew.partitions_of, n)) for n in self.crew.workers]
         self._tell("workers", f"{len(owned)} ready, partitions {' + '.join(owned)}")
-        self.crew.start_emulated()
+        self.crew.begin_emulated()
         await asyncio.gather(*(self._until(child, self._site_check(name)) for name, child in self.crew.sites.items()))
 
     async def until_served(self, facts: Facts) -> bool:

@@ -61,7 +61,8 @@ def up(options: Options, places: Places, started_ms: int) -> int:
     demo = Demo(options, plan, run, started_ms)
     code = 1
     try:
-        code = asyncio.run(demo.run_through(kit))
+        demo.raise_curtain(kit)
+        code = asyncio.run(demo.run_through())
     finally:
         outlived = run.close()
     if outlived:
@@ -86,13 +87,21 @@ class Demo:
         self._watched = watched
         self._stage = Stage(run, plan, self._tell)
 
-    async def run_through(self, kit: Kit) -> int:
-        """From the broker's start to the end of the last child."""
+    def raise_curtain(self, kit: Kit) -> None:
+        """Start the broker, then the crew, in a main thread without a loop: that is where children may be forked."""
+        try:
+            asyncio.run(self._stage.start_broker(kit))
+        except NoAnswer:
+            self._run.keep()
+            raise
+        self._stage.crew.start(self._options.workers)
+
+    async def run_through(self) -> int:
+        """From the topics to the end of the last child."""
         self._mind_signals()
         following: list[asyncio.Task[None]] = []
         try:
-            self._stage.crew.warm_up(self._options.workers)
-            connect = await self._stage.open_broker(kit)
+            connect = await self._stage.open()
             following.append(asyncio.create_task(self._follow(connect)))
             await self._stage.bring_up()
             for words in differences(self._plan):
@@ -108,7 +117,7 @@ class Demo:
         if not await self._stage.until_served(self._facts):
             self._tell("late", "not every live site serves yet; kicked off all the same")
         kickoff_ms = _now_ms() + 1_000
-        crowd = self._stage.crew.start_crowd(kickoff_ms)
+        self._stage.crew.kick_off(kickoff_ms)
         self._tell("kick-off", self._plan.play.title)
         self._hints(connect)
         if sys.stdout.isatty():
@@ -117,7 +126,7 @@ class Demo:
         player = Player(self._stage.crew, self._stage.crew.sites, self._stage.relays, sender, self._tell)
         acts = asyncio.create_task(player.play(self._plan.play.acts, kickoff_ms))
         try:
-            await self._watch(player, crowd.name, self._ends_ms(kickoff_ms))
+            await self._watch(player, self._ends_ms(kickoff_ms))
             if acts.done():
                 acts.result()
         finally:
@@ -127,7 +136,7 @@ class Demo:
             self._view = PlainView(self._watched, self._started_ms)
         return self._judged(kickoff_ms) if self._options.check else 0
 
-    async def _watch(self, player: Player, crowd: str, ends_ms: float) -> None:
+    async def _watch(self, player: Player, ends_ms: float) -> None:
         """Until the end: show what happens, start a crashed worker again, tell who else died by accident."""
         while _now_ms() < ends_ms and not self._stopping.is_set():
             await asyncio.sleep(_REFRESH_S)
@@ -139,7 +148,7 @@ class Demo:
                     self._stage.crew.restart_worker(number)
             spared = {f"site-{name}" for name in player.killed} | {c.name for c in self._stage.crew.workers.values()}
             for child in self._run.children:
-                essential = child.name == crowd or child.name.startswith(("site-", "emulated", "kafka"))
+                essential = child.name.startswith(("site-", "emulated", "kafka", "crowd"))
                 if essential and child.name not in (*spared, "kafka-format") and child.returncode is not None:
                     raise NoAnswer(f"{child.name} ended with {child.returncode}", child.tail(20))
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from edgeweir.dev.orders import WorkerOrder, await_order
 from streams import app
 
+app.controller_types()
 
-def main() -> None:
-    """Become `streams.worker` with the environment of the order; controllers are loaded while waiting."""
-    app.controller_types()
-    order = await_order(Path(sys.argv[1]), WorkerOrder)
+
+def main(path: Path) -> None:
+    """Become `streams.worker` with the environment of the order."""
+    order = await_order(path, WorkerOrder)
     os.environ.update(order.environ)
     sys.argv = sys.argv[:1]
     from streams import worker  # it reads the environment when it is loaded
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
