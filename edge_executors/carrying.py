@@ -137,21 +137,27 @@ class Carrier:
 
     async def _resume(self, known: Known, target: Target) -> None:
         """An earlier boot died between intent and result: look first; do it again only while it may still be begun."""
-        reading = await target.read_back(known.command)
-        if reading.holds:
-            self.finish(known, CommandState.SUCCEEDED, result=reading.result, phase="verified after a restart")
+        reading = await _look(target, known.command)
+        result = None if reading is None else reading.result
+        if reading is not None and reading.holds:
+            self.finish(known, CommandState.SUCCEEDED, result=result, phase="verified after a restart")
         elif (refusal := self._refusal(known)) is None:
             await self._apply(known, target)
         elif refusal[0] is CommandState.SUPERSEDED:
-            self.finish(known, CommandState.SUPERSEDED, result=reading.result)
+            self.finish(known, CommandState.SUPERSEDED, result=result)
         else:
             fault = Fault(code="interrupted", retryable=True, cls="restart", detail="begun by an earlier boot")
-            self.finish(known, CommandState.FAILED, result=reading.result, error=fault)
+            self.finish(known, CommandState.FAILED, result=result, error=fault)
 
 
 async def _seen(target: Target, command: Command) -> Result | None:
     """What is there after a failure, as far as it can be asked."""
+    reading = await _look(target, command)
+    return None if reading is None else reading.result
+
+
+async def _look(target: Target, command: Command) -> Reading | None:
     try:
-        return (await target.read_back(command)).result
+        return await target.read_back(command)
     except (TargetError, OSError, TimeoutError):
         return None

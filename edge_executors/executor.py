@@ -194,9 +194,11 @@ class Executor:
         ticket = self._lanes.queue(lanes)
         task = asyncio.get_running_loop().create_task(self._run(known, ticket), name=command.command_id)
         self._running[command.command_id] = task
-        task.add_done_callback(lambda _: self._ended(command.command_id, lane, ticket))
+        task.add_done_callback(lambda task: self._ended(task, lane, ticket))
 
-    def _ended(self, command_id: str, lane: str, ticket: Ticket) -> None:
+    def _ended(self, task: asyncio.Task[None], lane: str, ticket: Ticket) -> None:
+        """Whatever ended it, the next in its lane goes on, and its owner hears of an end."""
+        command_id = task.get_name()
         self._running.pop(command_id, None)
         if self._whole.get(lane) == command_id:
             del self._whole[lane]
@@ -204,8 +206,14 @@ class Executor:
         if self._is_stopping:
             return
         known = known_of(self.store.get("command", command_id))
-        if known is not None and known.phase is not Phase.DONE:
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            _LOG.error("carrying out %s failed", command_id, exc_info=failure)
+        if known is not None and known.phase is not Phase.DONE and failure is None:
             self._carrier.finish(known, CommandState.SUPERSEDED)
+        elif known is not None and known.phase is not Phase.DONE:
+            fault = Fault(code="internal", retryable=False, cls=type(failure).__name__)
+            self._carrier.finish(known, CommandState.FAILED, error=fault)
 
     def _give_up(self, command_id: str) -> None:
         """A newer wanted state has come: what is half done is taken from there."""

@@ -36,15 +36,18 @@ class KafkaVoice:
         self._now_ms = now_ms
         self._producer: Any = None
 
-    async def start(self) -> None:
-        """Open the producer; raises while no broker answers."""
-        producer = self._connect.producer(self._client_id, linger_ms=_LINGER_MS)
+    async def _open(self) -> Any:
+        """The producer; raises while no broker answers."""
+        if self._producer is not None:
+            return self._producer
+        producer: Any = self._connect.producer(self._client_id, linger_ms=_LINGER_MS)
         try:
             await producer.start()
         except BaseException:
             await producer.stop()
             raise
         self._producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Send what is in hand and close."""
@@ -56,28 +59,26 @@ class KafkaVoice:
 
     async def say(self, sayings: Sequence[Saying]) -> None:
         """Send all in order and wait for the acknowledgements."""
-        if self._producer is None:
-            await self.start()
+        producer = await self._open()
         sent = []
         for saying in sayings:
             try:
-                sent.append(await self._send(saying))
+                sent.append(await self._send(producer, saying))
             except MessageSizeTooLargeError:
                 _LOG.exception("dropped: %s to %s is larger than the broker takes", saying.event_id, saying.key)
         await asyncio.gather(*sent)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Produce dead letters and wait for the acknowledgements."""
-        if self._producer is None:
-            await self.start()
+        producer = await self._open()
         name = self._connect.name(DEAD_LETTER)
         sent = [
-            await self._producer.send(name, key=d.key, value=d.value, partition=d.partition, headers=d.headers)
+            await producer.send(name, key=d.key, value=d.value, partition=d.partition, headers=d.headers)
             for d in letters
         ]
         await asyncio.gather(*sent)
 
-    async def _send(self, saying: Saying) -> Any:
+    async def _send(self, producer: Any, saying: Saying) -> Any:
         now_ms = self._now_ms()
         envelope = Envelope(
             id=saying.event_id,
@@ -90,7 +91,7 @@ class KafkaVoice:
             correlationid=saying.correlation_id,
             keyspace=saying.keyspace,
         )
-        return await self._producer.send(
+        return await producer.send(
             self._connect.name(saying.topic),
             key=saying.key.encode(),
             value=wire.encode_json(saying.body),

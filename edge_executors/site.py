@@ -34,6 +34,7 @@ from .voice import Voice
 _LOG: Final = logging.getLogger(__name__)
 _SWEEP_S: Final = 0.5
 _RETRY_S: Final = 1.0
+_KEEP_STATES_S: Final = 24 * 3600.0
 OnLoad = Callable[[Sequence[AppLoad]], None]
 OnSession = Callable[[SessionEvent], None]
 
@@ -98,6 +99,7 @@ class LiveSite:
         settings = self.settings
         await self._parts.endpoint.server.start(settings.host, settings.state_port)
         self._parts.files.base_url = self.state_url
+        self._parts.files.forget_older(_KEEP_STATES_S)
         await self._ingress.server.start(settings.host, settings.ingress_port)
         await self.executor.start()
         loop = asyncio.get_running_loop()

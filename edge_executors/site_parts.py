@@ -115,7 +115,6 @@ class SiteParts:
             control=self._control,
             files=self.files,
             client=self.client,
-            fleet=self.fleet,
             wake=target.wake,
             now_ms=self._now_ms,
         )

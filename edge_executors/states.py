@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
@@ -77,6 +78,13 @@ class StateFiles:
     def forget(self, site_id: str, resource_id: str) -> None:
         """Drop all states of a resource."""
         shutil.rmtree(self._of(site_id, resource_id), ignore_errors=True)
+
+    def forget_older(self, than_s: float) -> None:
+        """Drop states that nobody has written for so long: checkpoints of peers are never taken back."""
+        oldest = time.time() - than_s
+        for folder in self._folder.glob("*/*"):
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def resources(self, site_id: str) -> tuple[str, ...]:
         """Resources of a site of which a state is kept."""

@@ -13,7 +13,7 @@ from typing import Final
 from edge_executors.clock import Clock
 from edge_executors.control import Control, Held
 from edge_executors.copies import Copies, Copy
-from edge_executors.fleet import Backend, Fleet
+from edge_executors.fleet import Backend
 from edge_executors.state_client import StateClient
 from edge_executors.states import CopyName, StateFiles
 from schemas.commands import Command, MoveParams, MoveStep, RenewParams, StateRef
@@ -37,7 +37,6 @@ class Mover:
         control: Control,
         files: StateFiles,
         client: StateClient,
-        fleet: Fleet,
         wake: Wake,
         now_ms: Clock,
     ) -> None:
@@ -46,7 +45,6 @@ class Mover:
         self._control = control
         self._files = files
         self._client = client
-        self._fleet = fleet
         self._wake = wake
         self._now_ms = now_ms
 
@@ -96,18 +94,6 @@ class Mover:
             if copy is not None:
                 await self._drop(copy.name)
             return copy
-
-    async def hand_over(self, backend: Backend) -> bool:
-        """Move all copies out of a draining replica into others here; False if there is no other."""
-        for copy in self.copies.in_backend(backend):
-            others = [b for b in self._fleet.of(copy.name.app_id) if not b.is_draining]
-            if not others:
-                return False
-            per_instance = self.copies.per_instance()
-            goal = min(others, key=lambda b: per_instance[b.instance_id])
-            async with self.copies.lock(copy.name.resource_id):
-                await self._hand_over(copy, goal)
-        return True
 
     async def restore(self, lost: Copy) -> None:
         """A copy whose replica died here goes on from its newest kept state, in another replica of this site."""
@@ -236,26 +222,6 @@ class Mover:
         if state is CopyState.ACTIVE:
             self._files.describe(self.site_id, name.resource_id, name)
         return copy
-
-    async def _hand_over(self, copy: Copy, goal: Backend) -> None:
-        """Frozen here, alive there: users wait for a moment and then reach the new replica."""
-        state, resource_id = copy.state, copy.name.resource_id
-        copy.state = CopyState.FROZEN
-        held = await self._control.freeze(copy.backend, resource_id)
-        if held is None:
-            self.copies.remove(resource_id)
-            return
-        await self._control.put(
-            goal,
-            resource_id,
-            held.data,
-            state,
-            lease_until_ms=copy.lease_until_ms,
-            prepared_until_ms=copy.prepared_until_ms,
-        )
-        source, copy.backend, copy.state, copy.version = copy.backend, goal, state, held.version
-        self.copies.put(copy)
-        await self._control.drop(source, resource_id)
 
     def lost(self, backend: Backend) -> list[Copy]:
         """A replica died: its copies are gone from here; they are parked as far as a state was kept."""

@@ -17,13 +17,13 @@ from schemas.statuses import CopyState, Observed, Result
 from topics.topic import Keyspace
 
 from .base import Found, Reading, TargetError, replicas_found
+from .handing_over import HandingOver
 from .moving import Mover
 from .nodes import NodeConfig, Nodes
 from .scaling import Scaler
 
 _LOG: Final = logging.getLogger(__name__)
 _OK: Final = 200
-_WANTED: Final = {MoveStep.PREPARE: CopyState.PREPARED, MoveStep.FREEZE: CopyState.FROZEN}
 CopiesLost = Callable[[Sequence[Copy]], Awaitable[None]]
 
 
@@ -53,7 +53,7 @@ class ProcessTarget:
             fleet,
             self.mover.copies,
             control.token,
-            hand_over=self.mover.hand_over,
+            hand_over=HandingOver(self.mover.copies, control, fleet).empty,
             lost=self._lost,
         )
 
@@ -139,7 +139,9 @@ class ProcessTarget:
         ref = self._kept_ref(copy) if held.state is CopyState.FROZEN else None
         names = (copy.backend.instance_id,)
         result = Result(state=ref or _about(copy, len(held.data)), instance_ids=names)
-        return Reading(holds=held.state is _WANTED.get(params.step, CopyState.ACTIVE), result=result)
+        is_prepared = params.step is MoveStep.PREPARE  # Whatever copy is here will be replaced when it is activated.
+        wanted = CopyState.FROZEN if params.step is MoveStep.FREEZE else CopyState.ACTIVE
+        return Reading(holds=is_prepared or held.state is wanted, result=result)
 
     def _kept_ref(self, copy: Copy) -> StateRef | None:
         kept = self._files.newest(self._site_id, copy.name.resource_id)

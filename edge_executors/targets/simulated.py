@@ -159,8 +159,8 @@ class SimulatedTarget:
         copy = next((c for c in self._live() if c.resource_id == resource_id), None)
         if params.step in (MoveStep.DISCARD, MoveStep.DROP):
             return Reading(holds=copy is None)
-        wanted = {MoveStep.PREPARE: CopyState.PREPARED, MoveStep.FREEZE: CopyState.FROZEN}
-        holds = copy is not None and copy.state is wanted.get(params.step, CopyState.ACTIVE)
+        wanted = CopyState.FROZEN if params.step is MoveStep.FREEZE else CopyState.ACTIVE
+        holds = copy is not None and (params.step is MoveStep.PREPARE or copy.state is wanted)
         ref = None if copy is None else self._ref(copy)
         return Reading(holds=holds, result=Result(state=ref, moot=copy is None))
 

@@ -101,7 +101,7 @@ async def test_a_replica_answers_soon_after_it_was_started(town: Town) -> None:
     await town.open("a")
     begun = time.perf_counter()
     succeeded(await town.scale("a", "video", 1))
-    assert time.perf_counter() - begun < 1.5, "0.15 s on a quiet machine"
+    assert time.perf_counter() - begun < 3, "0.15 s on a quiet machine"
 
 
 async def test_nothing_is_left_when_a_site_stops(town: Town) -> None:
