@@ -96,7 +96,7 @@ def _use_own_files(log: Path) -> None:
     # Whoever loaded us may have put other streams in the place of the system's (a test does).
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115  # as long as the process
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115  # as above
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) >= _OWN_FILES:
+    for link in tuple(Path("/proc/self/fd").iterdir()):
+        if int(link.name) >= _OWN_FILES:
             with contextlib.suppress(OSError):
-                os.close(int(name))
+                os.close(int(link.name))

@@ -41,7 +41,7 @@ class Stage:
         self._tell = tell
 
     async def start_broker(self, kit: Kit) -> None:
-        """Start Kafka, with a second door for the sites whose uplink will be cut, and load the crew's code meanwhile."""
+        """Start Kafka, with a second door for sites whose uplink will be cut, and load the crew's code meanwhile."""
         self._uplink = Uplink(free_port(), free_port())
         self._broker = Broker(self._run, kit, settings=TEST_SETTINGS, choose_ports=friendly_pair, uplink=self._uplink)
         await asyncio.gather(self._broker.start(), asyncio.to_thread(load_code))
