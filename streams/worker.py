@@ -27,8 +27,9 @@ app = _make()
 
 
 def main() -> None:
-    """Run one worker until SIGTERM."""
-    sys.argv = [sys.argv[0], "worker", "--loglevel", "error", "--without-web", *sys.argv[1:]]
+    """Run one worker until SIGTERM; more arguments are Faust's own."""
+    if len(sys.argv) == 1:
+        sys.argv += ["worker", "--loglevel", "error", "--without-web"]
     app.main()
 
 

@@ -40,6 +40,7 @@ class Town:
         self.settings = KafkaSettings(bootstrap=bootstrap, topic_prefix=prefix, partitions=partitions)
         self.connect = Connect(self.settings)
         self.folder, self.partitions = folder, partitions
+        self.module = "tests.kafka.toy"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._sequence: dict[str, int] = {}
         self._dice = random.Random(7)
@@ -73,7 +74,7 @@ class Town:
             key if key.startswith(("EDGEWEIR", "PYTHON")) else f"EDGEWEIR_WORKER_{key}": v for key, v in env.items()
         }
         log = (self.folder / f"{name}.log").open("ab")
-        command = [sys.executable, "-m", "tests.kafka.toy", "worker", "-l", "error", "--without-web"]
+        command = [sys.executable, "-m", self.module, "worker", "-l", "error", "--without-web"]
         process = subprocess.Popen(
             command, cwd=ROOT, env={**self.environ(name), **given}, stdout=log, stderr=log, start_new_session=True
         )
@@ -110,9 +111,10 @@ class Town:
         """Send records, to a named partition if one is given."""
         async with self.connect.producer("town") as producer:
             for key, value, attributes in records:
-                await producer.send_and_wait(
+                await producer.send(
                     self.connect.name(topic), value, key=key.encode(), headers=attributes, partition=partition
                 )
+            await producer.flush()
 
     def close(self) -> None:
         """End all workers."""
