@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from edge_control.controllers.procedures import NEVER_MS
 from edge_control.controllers.terminal_rows import Debt, Session, Terminal, is_news
 from edge_control.inventory import twin as twins
 from edge_control.inventory.twin import Twin
@@ -81,7 +82,7 @@ def session_said(terminal: Terminal, event: SessionEvent, view: View, now_ms: in
 
 
 def _begun(terminal: Terminal, event: SessionEvent, view: View, now_ms: int) -> Session | None:
-    """A new session; where leases count, its first copy starts with a first lease of its own."""
+    """A new session. Its first copy has no lease until the first `Renew` is confirmed: silence never ends it before."""
     host = event.at_site or terminal.site
     if event.state is not SessionState.STARTED or not host:
         return None
@@ -89,7 +90,6 @@ def _begun(terminal: Terminal, event: SessionEvent, view: View, now_ms: int) -> 
     seen = view.apps.get(event.app_id)
     spec = seen.body if seen else None
     device = spec is not None and spec.kind is AppKind.DEVICE
-    policy = view.policies.of(MigrationPolicy, Scope(app=event.app_id, site=host))
     session = Session(
         session_id=event.session_id,
         app_id=event.app_id,
@@ -100,7 +100,7 @@ def _begun(terminal: Terminal, event: SessionEvent, view: View, now_ms: int) -> 
         exactly_once=spec is not None and spec.exactly_once,
         state_bytes=event.state_bytes,
         excess_at_ms=now_ms,
-        leases={host: now_ms + policy.first_lease_ms},
+        leases={host: NEVER_MS},
     )
     terminal.sessions[event.session_id] = session
     return session

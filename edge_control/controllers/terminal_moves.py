@@ -75,13 +75,13 @@ def release(act: Act, site_id: str, reservation_id: str, event_id: str) -> Outpu
 
 def _prepare(act: Act, ask: Ask) -> list[Output]:
     row = act.procedure
-    row.prepared_until_ms = max(row.reserved_until_ms, ask.at_ms + _COPY_ENDS_BEFORE_MS) - _COPY_ENDS_BEFORE_MS
+    row.prepared_until_ms = row.reserved_until_ms
     source = act.view.sites.get(row.source)
     url = source.body.state_url if source else ""
     # As the executors' state endpoint serves it: ids may hold slashes, so they are quoted whole.
     ref = f"{url}/running/{quote(act.session.session_id, safe='')}"
     state = StateRef(ref=ref, bytes=act.session.state_bytes)
-    start_by_ms = min(ask.at_ms + 2 * _PREPARE_MS, row.prepared_until_ms)
+    start_by_ms = max(1, min(ask.at_ms + 2 * _PREPARE_MS, row.prepared_until_ms - _COPY_ENDS_BEFORE_MS))
     return [orders.move(act, ask, MoveStep.PREPARE, row.target, state=state, start_by_ms=start_by_ms)]
 
 

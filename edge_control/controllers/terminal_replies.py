@@ -182,12 +182,11 @@ def _greet_procedure(act: Act, site_id: str, kinds: Kinds) -> list[Output]:
 
 
 def _greet_host(act: Act, seen: Observed | None, *, newer_boot: bool) -> None:
+    """`Renew` wakes what sleeps there, and finds out whether what is not shown is gone (a hello may be old)."""
     session = act.session
     if session.moving is not None and session.moving.is_past_commit:
         return
-    if seen is None:
-        session.gone = session.gone or newer_boot
-    elif seen.state is not CopyState.ACTIVE or newer_boot:
+    if seen is None or seen.state is not CopyState.ACTIVE or newer_boot:
         session.probe, session.renewal, session.gone = True, None, False
 
 

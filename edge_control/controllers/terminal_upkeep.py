@@ -110,6 +110,8 @@ def lease_confirmed(act: Act) -> None:
     assert renewal is not None
     session.probe = session.gone = False
     renewal.confirmed = True
+    if session.leases.get(renewal.site_id) == NEVER_MS:
+        session.leases[renewal.site_id] = renewal.until_ms
     lasts_ms = act.policy.lease_ms - act.policy.lease_renew_ms
     renewal.again_at_ms = renewal.until_ms - lasts_ms if session.exactly_once else NEVER_MS
 

@@ -106,7 +106,7 @@ class Executor:
         """Prepared copies delete themselves in time."""
         local = now_ms + self.offset_ms
         for name in [
-            n for n, c in self.copies.items() if c.state is CopyState.PREPARED and c.prepared_until_ms <= local
+            n for n, c in self.copies.items() if c.state is CopyState.PREPARED and c.prepared_until_ms - 5_000 <= local
         ]:
             del self.copies[name]
 
@@ -161,7 +161,7 @@ class Executor:
         copy = self.copies.get(command.resource.id)
         if copy is None or copy.state is CopyState.PREPARED:
             return CommandState.FAILED, "no-state"
-        copy.state, copy.lease_until_ms = CopyState.ACTIVE, max(copy.lease_until_ms, command.lease_until_ms)
+        copy.state, copy.lease_until_ms = CopyState.ACTIVE, command.lease_until_ms
         return ANSWERED
 
     def _step(self, command: Command, move: MoveParams, peers: Peers) -> tuple[CommandState, str]:
