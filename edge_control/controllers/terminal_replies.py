@@ -202,7 +202,7 @@ def _greet_former(act: Act, site_id: str, seen: Observed | None, *, newer_boot: 
     if debt.asleep:
         debt.asleep = False
         debt.again_at_ms = act.now_ms
-        if seen is not None and debt.reservation_id and _original_is_better(act, site_id):
+        if seen is not None and _original_is_better(act, site_id):
             session.wants_original = site_id
 
 

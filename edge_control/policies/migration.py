@@ -113,11 +113,8 @@ def choose(
     host = next((option for option in ranked if option.site_id == now.host), None)
     good = [option for option in ranked if not option.refused_by and option.site_id != now.host]
     shown = _shown(ranked)
-    if host is None or not good:
-        reason = Reason.ALREADY_RIGHT if host is not None and host.distance_m == 0 else Reason.NO_CANDIDATE
-        return Choice(target=now.host, reason=reason, candidates=shown)
-    if now.mobility is Mobility.NOT_ALLOWED:
-        return Choice(target=now.host, reason=Reason.MOBILITY_NOT_ALLOWED, candidates=shown)
+    if host is None or not good or now.mobility is Mobility.NOT_ALLOWED:
+        return Choice(target=now.host, reason=_why_bound(now, host), candidates=shown)
     m = move_cost(spec, policy, ping_pong=now.ping_pong)
     values = _values(now, [host, *good], m, model) if model is not None else {}
     chosen = _by_value(now, values, shown) if now.host in values else _by_rent(now, host, good[0], m, spec, shown)
@@ -140,6 +137,12 @@ def rescue_target(options: Iterable[Option], dead: str) -> Option | None:
     """The nearest site that could take over from a dead one."""
     good = [option for option in options if not option.refused_by and option.site_id != dead]
     return min(good, key=lambda option: (option.distance_m, option.site_id), default=None)
+
+
+def _why_bound(now: Situation, host: Option | None) -> Reason:
+    if host is not None and host.distance_m == 0:
+        return Reason.ALREADY_RIGHT
+    return Reason.MOBILITY_NOT_ALLOWED if now.mobility is Mobility.NOT_ALLOWED else Reason.NO_CANDIDATE
 
 
 def _by_rent(  # noqa: PLR0917  # both sides of the bargain, the price, and what is shown of it

@@ -79,7 +79,7 @@ def test_a_freeze_that_is_not_answered_is_thawed_before_anything_else_is_undone(
     assert steps(sent) == ["thaw@a"]
     sent = world.done(command(sent, "thaw@a"))
     assert steps(sent) == ["discard@b"]
-    assert steps(world.done(command(sent, "discard@b"))) == ["releaseroom@b"]
+    assert steps(world.done(command(sent, "discard@b"))) == ["releaseroom@b", "renew@a"]
     assert world.session.host == "a"
 
 
