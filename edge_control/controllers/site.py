@@ -144,13 +144,19 @@ def _judge(turn: Turn) -> None:
         books.remind("route", key, books.routes[key].due_ms)
         turn.touched_sites[books.routes[key].site_id] = None
     for key in sorted(turn.touched_apps):
-        changed = _change(books.apps, key, lambda row: site_scale.judge_app(turn, row))
-        if changed or key in turn.changed_apps:
+        if key in turn.changed_apps:
+            site_scale.judge_app(turn, books.apps[key])
+            changed = True
+        else:
+            changed = _change(books.apps, key, lambda row: site_scale.judge_app(turn, row))
+        if changed:
             turn.touched_sites[books.apps[key].site_id] = None
         books.remind("app", key, books.apps[key].due_ms)
     for key in sorted(turn.touched_sites):
-        _change(books.sites, key, lambda row: site_inventory.publish(turn, row))
-        books.remind("site", key, books.sites[key].due_ms)
+        site = books.sites[key]
+        if site_inventory.publish(turn, site):
+            books.sites[key] = site
+        books.remind("site", key, site.due_ms)
 
 
 def _change(table: Table[Any], key: str, change: Callable[[Any], None]) -> bool:

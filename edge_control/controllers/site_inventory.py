@@ -19,9 +19,9 @@ _RESOURCES: Final = ("cpu_milli", "mem_bytes", "gpu_milli", "net_bps")
 _PERCENT: Final = 100
 
 
-def publish(turn: Turn, site: SiteRow) -> None:
-    """Publish the row if it is time; else note when to look again."""
-    last = site.published
+def publish(turn: Turn, site: SiteRow) -> bool:
+    """Publish the row if it is time; else note when to look again. Whether the private row changed by that."""
+    last, due_before_ms = site.published, site.due_ms
     waited_ms = turn.now_ms - last.as_of_ms if last is not None else PUBLISH_ANYWAY_MS
     due_ms = 0
     if waited_ms >= PUBLISH_MS:
@@ -35,6 +35,7 @@ def publish(turn: Turn, site: SiteRow) -> None:
         due_ms = last.as_of_ms + PUBLISH_MS
     times_ms = [due_ms, *site.drains.values()]
     site.due_ms = min((at_ms for at_ms in times_ms if at_ms > turn.now_ms), default=0)
+    return site.published is not last or site.due_ms != due_before_ms
 
 
 def _inventory(turn: Turn, site: SiteRow) -> SiteInventory:

@@ -88,12 +88,11 @@ def measure(row: AppRow, spec: AppSpec, policy: ScalingPolicy, seats: Seats) -> 
     rates = [rising_rate_milli(window, policy.bucket_ms, policy.panic_window_ms) for window in windows]
     panics = [rate_milli(window, policy.panic_window_ms) for window in windows]
     queued_milli = sum(window.queued for window in windows) * 1_000_000 // max(1, policy.bucket_ms)
-    sessions = _sessions(windows, seats)
     cpu = [used for _, used in row.cpu]
     full = {
-        "requests": sum(rates) // per.requests_per_s if per.requests_per_s else 0,
-        "queue": (sum(rates) + queued_milli) // per.requests_per_s if per.requests_per_s else 0,
-        "sessions": _of_sessions(sessions, per.sessions, target),
+        "requests": _full_use(sum(rates), per.requests_per_s, target),
+        "queue": _full_use(sum(rates) + queued_milli, per.requests_per_s, target) if queued_milli else 0,
+        "sessions": _full_use(_sessions(windows, seats) * 1000, per.sessions, target),
         "cpu": sum(cpu) * 1000 // (len(cpu) * per.cpu_milli) if cpu and per.cpu_milli else 0,
     }
     parts = {name: milli * 1000 // target for name, milli in full.items() if milli}
@@ -127,11 +126,11 @@ def _sessions(windows: list[IngressWindow], seats: Seats) -> int:
     return max(reported + seats.reserved, seats.committed + seats.reserved)
 
 
-def _of_sessions(sessions: int, per_replica: int, target_permille: int) -> int:
-    """Full-use demand of sessions; where a replica takes any number, a session still needs one replica."""
-    if not sessions:
+def _full_use(amount_milli: int, per_replica: int, target_permille: int) -> int:
+    """Replicas at full use, in thousandths; where the spec sets no limit, anything at all needs one replica."""
+    if not amount_milli:
         return 0
-    return sessions * 1000 // per_replica if per_replica else target_permille
+    return amount_milli // per_replica if per_replica else target_permille
 
 
 def _newest_ms(row: AppRow, windows: list[IngressWindow]) -> int:

@@ -12,7 +12,7 @@ from edge_control.controllers.site_decide import Grounds, Standing
 from edge_control.controllers.site_load import Measured
 from edge_control.controllers.site_rows import AppRow
 from edge_control.controllers.site_turn import Turn
-from edge_control.inventory.amounts import NONE, larger
+from edge_control.inventory.amounts import NONE, PLENTY, larger
 from edge_control.policies import scaling
 from edge_control.policies.scaling import Recommendation, Situation
 from schemas.apps import AppSpec
@@ -51,7 +51,7 @@ def judge_app(turn: Turn, row: AppRow) -> None:
     site_decide.check_outcome(turn, row)
     ceiling = _ceiling(turn, case)
     _overflow(turn, case, ceiling)
-    _choose(turn, case, min(case.advice.replicas, ceiling))
+    _choose(turn, case, ceiling)
     case.due.append(site_orders.converge(turn, case.row, spec, _standing(case), case.ref))
     site_orders.answer_asks(turn, row)
     body = _report_of(turn, case)
@@ -126,12 +126,21 @@ def _ceiling(turn: Turn, case: Case) -> int:
     row, needed = case.row, case.advice.needed
     if not allowed_here(turn, case.spec, row.site_id):
         return 0
-    wish = max(case.advice.replicas, needed or 0)
-    if wish <= row.own:
-        return max(case.spec.bounds.site_max, row.own)
+    most = max(case.spec.bounds.site_max, row.own)
+    if max(case.advice.replicas, needed or 0) <= row.own:
+        return most
     spare = row.accounted - row.wanted
     room = row.own + spare + site_room.fits(turn, row, row.unit)
-    return max(row.own, min(room, case.spec.bounds.site_max))
+    return max(row.own, min(room, most))
+
+
+def _left_of_all(turn: Turn, row: AppRow) -> int:
+    """The most own replicas that the app's budget over all sites leaves here, as its controller last published it."""
+    seen = turn.view.app_rows.get(row.app_id)
+    if seen is None or not seen.body.budget.max:
+        return PLENTY
+    here = sum(share.desired for share in seen.body.sites if share.site_id == row.site_id)
+    return max(row.own, seen.body.budget.max - (seen.body.budget.used - here) - row.placed)
 
 
 def _overflow(turn: Turn, case: Case, ceiling: int) -> None:
@@ -158,13 +167,14 @@ def _overflow(turn: Turn, case: Case, ceiling: int) -> None:
     case.due.append(turn.now_ms + case.policy.overflow_repeat_ms if missing else 0)
 
 
-def _choose(turn: Turn, case: Case, target: int) -> None:
+def _choose(turn: Turn, case: Case, ceiling: int) -> None:
     row, advice = case.row, case.advice
-    reason = advice.reason
+    left = _left_of_all(turn, row)
+    target, reason = min(advice.replicas, ceiling, left), advice.reason
     if advice.replicas > row.own and not _has_room_data(turn, row):
         target, reason = row.own, Reason.TELEMETRY_MISSING
     elif target < advice.replicas and target == row.own:
-        reason = Reason.NO_ROOM
+        reason = Reason.AT_MAXIMUM if left < ceiling else Reason.NO_ROOM
     grounds = _grounds(case, target, reason)
     if target == row.own:
         case.due.append(site_decide.hold(turn, row, reason, grounds))

@@ -100,6 +100,7 @@ class Turn:
         self.at_ms = cause.now_ms if isinstance(cause, Tick) else cause.at_ms
         self.outputs: list[Output] = []
         self.changed_apps: dict[str, None] = {}
+        self._scopes: dict[tuple[str, str, str], Scope] = {}
         self.touched_apps: dict[str, None] = {}
         self.touched_routes: dict[str, None] = {}
         self.touched_sites: dict[str, None] = {}
@@ -161,11 +162,11 @@ class Turn:
 
     def scope(self, site_id: str, app_id: str = "", tenant: str = "") -> Scope:
         """Where a policy is looked up for a site, and an app there."""
-        site = self.view.sites.get(site_id)
-        return Scope(
-            app=app_id,
-            tenant=tenant,
-            tier=site.body.tier if site else "",
-            region=site.body.region if site else "",
-            site=site_id,
-        )
+        key = (site_id, app_id, tenant)
+        known = self._scopes.get(key)
+        if known is None:
+            site = self.view.sites.get(site_id)
+            tier, region = (site.body.tier, site.body.region) if site else ("", "")
+            known = Scope(app=app_id, tenant=tenant, tier=tier, region=region, site=site_id)
+            self._scopes[key] = known
+        return known

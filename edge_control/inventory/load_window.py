@@ -1,6 +1,7 @@
 """How much is asked of an app at one ingress lately: samples of the last seconds, each counted once.
 
-What an ingress takes for other sites (`hosted_for_others`) is not its own demand; what it sends away still is.
+Demand is that of an ingress's own users: what it sends away still is, what it takes for other sites is not (the app's
+controller places replicas for that).
 """
 
 from __future__ import annotations
@@ -47,15 +48,14 @@ def absorb(window: IngressWindow, load: AppLoad, at_ms: int, keep_ms: int) -> bo
     if not hear(window.guard, load.boot_id, load.sequence):
         window.duplicates += 1
         return False
-    own = max(0, load.requests - load.hosted_for_others)
-    window.requests_total += own
+    window.requests_total += load.requests
     window.late += at_ms < window.newest_ms
     interval_ms = max(load.interval_ms, _SHORTEST_INTERVAL_MS)
-    insort(window.samples, LoadSample(at_ms, interval_ms, own))
+    insort(window.samples, LoadSample(at_ms, interval_ms, load.requests))
     if at_ms >= window.newest_ms:
         window.newest_ms, window.interval_ms = at_ms, interval_ms
         window.sessions, window.queued = load.sessions, load.queued
-        window.elsewhere_permille = min(1000, load.served_elsewhere * 1000 // own) if own else 0
+        window.elsewhere_permille = min(1000, load.served_elsewhere * 1000 // max(1, load.requests))
     horizon = window.newest_ms - keep_ms
     window.samples = [sample for sample in window.samples if sample.at_ms > horizon]
     return True

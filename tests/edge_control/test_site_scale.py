@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.apps import AppKind, Bounds, LocationConstraint, PerReplica
 from schemas.commands import Command, ScaleParams
 from schemas.decisions import Decision, GateResult, Outcome, Reason, Verdict
-from schemas.inventory import Health, RegionInventory, SiteHealth
+from schemas.inventory import AppBudget, AppInventory, AppSiteShare, Health, RegionInventory, SiteHealth
 from schemas.policy import Approval, Mode, Pause, Policy, ScalingPolicy
 from schemas.requests import Overflow
 from schemas.statuses import CommandState
@@ -262,7 +262,7 @@ def test_sessions_and_cpu_are_demand_too_and_the_largest_counts() -> None:
 def test_traffic_hosted_for_others_is_not_own_demand_but_what_others_serve_is() -> None:
     site = SiteWorld(app())
     site.batch()
-    said = site.load(400, hosted_for_others=240, served_elsewhere=80)
+    said = site.load(160, hosted_for_others=240, served_elsewhere=80)
     assert scalings(said) == [("ScaleOut", 2)]
 
 
@@ -304,3 +304,19 @@ def test_a_hot_node_scales_an_app_of_which_no_ingress_speaks() -> None:
     very = site.batch(*(node(name, site.now_ms, cpu_used_milli=7_760) for name in ("a1", "a2")))
     assert scalings(very) == [("ScaleOut", 2)]
     assert scalings(site.wait(3_000)) == [], "one sample counts once"
+
+
+def test_the_apps_budget_over_all_sites_limits_growth_here() -> None:
+    site = SiteWorld(app())
+    elsewhere = AppSiteShare(site_id="b", demand_milli=0, desired=7, ready=7)
+    budget = AppBudget(max=10, used=7)
+    body = AppInventory(app_id="video", generation=1, as_of_ms=1, sites=(elsewhere,), budget=budget)
+    site.declare(cat.INVENTORY, "video", body)
+    site.batch()
+    assert scalings(site.load(400)) == [("ScaleOut", 3)]
+
+
+def test_an_app_without_limits_per_replica_gets_one_for_any_traffic() -> None:
+    site = SiteWorld(app(per_replica=PerReplica(cpu_milli=1_000, mem_bytes=GIB)))
+    site.batch()
+    assert scalings(site.load(900)) == [("ScaleOut", 1)]
