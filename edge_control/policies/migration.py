@@ -66,42 +66,51 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def survey(view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, now_ms: int) -> list[Option]:
-    """The sites around the user and around the host as options, in order of their ids."""
+    """The host, the nearest sites that could take it, and the nearest that could not, with the reason."""
     regions = dict.fromkeys((view.region_of(now.user_site), view.region_of(now.host)))
     near = {site: None for region in regions for site in view.sites_of_region.get(region, {})}
-    return [_option(view, spec, now, policy, site, now_ms) for site in sorted(near)]
+    ranked = sorted((distance_m(view, now.user_site, site), site) for site in near)
+    options: list[Option] = []
+    left = {True: _SHOWN, False: _SHOWN}
+    for metres, site_id in ranked:
+        refused_by = _refusal(view, spec, now, policy, site_id, now_ms)
+        if site_id == now.host or left[bool(refused_by)] > 0:
+            options.append(_option(view, now, site_id, metres, refused_by, now_ms))
+            left[bool(refused_by)] -= 1
+        if left[False] <= 0 and any(option.site_id == now.host for option in options):
+            break
+    return options
 
 
-def _option(  # noqa: PLR0917  # one site under all that can forbid it
-    view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, site_id: str, now_ms: int
+def _option(  # noqa: PLR0917  # one site with all that a reader wants to see of it
+    view: View, now: Situation, site_id: str, metres: int, refused_by: str, now_ms: int
 ) -> Option:
     row = view.site_rows.get(site_id)
-    age_ms = row.age_ms(now_ms) if row else NEVER_MS
-    rtt = rtt_us(view, now.user_site, site_id)
     return Option(
         site_id=site_id,
-        distance_m=distance_m(view, now.user_site, site_id),
-        rtt_us=rtt,
-        age_ms=age_ms,
-        refused_by=_refusal(view, spec, now, policy, site_id, age_ms, rtt),
+        distance_m=metres,
+        rtt_us=rtt_us(view, now.user_site, site_id),
+        age_ms=row.age_ms(now_ms) if row else NEVER_MS,
+        refused_by=refused_by,
     )
 
 
 def _refusal(  # noqa: PLR0917  # one line per filter, in the order a reader expects them
-    view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, site_id: str, age_ms: int, rtt: int
+    view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, site_id: str, now_ms: int
 ) -> str:
     if site_id in now.avoid:
         return now.avoid[site_id]
     health = view.health_of(site_id)
     if health not in (Health.ALIVE, Health.UNKNOWN):
         return f"health {health}"
-    if age_ms > policy.max_view_age_ms:
+    row = view.site_rows.get(site_id)
+    if row is None or row.age_ms(now_ms) > policy.max_view_age_ms:
         return "view-age"
     if why := constraint(view.sites[site_id].body, spec):
         return why
-    if spec.max_latency_ns and rtt * 1_000 > spec.max_latency_ns:
+    if spec.max_latency_ns and rtt_us(view, now.user_site, site_id) * 1_000 > spec.max_latency_ns:
         return "latency"
-    ready = any(app.app_id == spec.app_id and app.ready > 0 for app in view.site_rows[site_id].body.apps)
+    ready = any(app.app_id == spec.app_id and app.ready > 0 for app in row.body.apps)
     return "" if ready else "no-replica"
 
 
