@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_control.controllers import outputs, site_load, site_reports
+from edge_control.controllers import outputs, site_load, site_presence, site_reports
 from edge_control.controllers.site_rows import SiteRow
 from edge_control.controllers.site_turn import Turn
 from edge_control.inventory import nodes
@@ -33,6 +33,7 @@ def fuse_batch(turn: Turn, batch: NodeTelemetryBatch) -> None:
     if newest:
         site.interval_ms = max(1, batch.interval_ms)
         _miss(turn, site, batch, at_ms)
+        site_presence.compare(turn, site)
     else:
         site.late += 1
     _conclude(turn, site, at_ms)

@@ -83,7 +83,8 @@ class AppRow(Row):
     `own`: replicas for the site's own ingress; `placed`: held for the app controller; together what is wanted.
     `observed`: replicas that answer, as the executor read back. `generation`: of the newest order; `applied`: of the
     newest order known to be carried out; `ordered`: the number that the newest order asked for. `unit`: what one
-    replica takes. `node_demand_milli`: demand as the nodes' CPU suggests it, where no ingress speaks.
+    replica takes. `node_demand_milli`: demand as the nodes' CPU suggests it, where no ingress speaks. `listed`: the
+    observed number as the nodes last listed it whole; `short`: batches in a row that listed fewer.
     """
 
     site_id: str
@@ -91,6 +92,8 @@ class AppRow(Row):
     own: int = 0
     placed: int = 0
     observed: int = 0
+    listed: int = 0
+    short: int = 0
     generation: int = 0
     applied: int = 0
     ordered: int = 0

@@ -166,6 +166,15 @@ def test_a_lost_node_is_replaced_within_the_site() -> None:
     until(world, lambda: ready(world, "hill") >= 4, 15_000)
 
 
+def test_a_replica_that_crashes_alone_is_replaced() -> None:
+    world = stadium()
+    crowd(world, "hill", 50)
+    until(world, lambda: ready(world, "hill") >= 4, 20_000)
+    world.run(3_000)
+    world.plants["hill"].apps["video"].ready -= 1
+    until(world, lambda: ready(world, "hill") >= 4, 15_000)
+
+
 def start_session(world: World, site: str, number: int = 1) -> str:
     """A user of the site starts a game there."""
     terminal, session = f"ue-{number}", f"game-{number}"
