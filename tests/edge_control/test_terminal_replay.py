@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge_control.controllers.outputs import Output
 from edge_control.controllers.terminal import TerminalController
 from schemas.inventory import Health
 from schemas.location import SessionEvent, SessionState
@@ -34,13 +35,13 @@ def story(*, takeovers: bool = False) -> str:
     world = TerminalWorld(spec(exactly_once=True, empty_start_ok=True))
     digest = hashlib.sha256()
 
-    def told(outputs: list[object]) -> None:
-        digest.update(msgspec.msgpack.encode([(o.event_id, o.body) for o in outputs]))  # type: ignore[attr-defined]  # outputs
+    def told(outputs: list[Output]) -> None:
+        digest.update(msgspec.msgpack.encode([(o.event_id, o.body) for o in outputs]))
         if takeovers:
             reborn(world)
 
-    told([*world.enter("a")])
-    told([*world.begin("a")])
+    told(world.enter("a"))
+    told(world.begin("a"))
     for number in range(2, 6):
         event = SessionEvent(
             terminal_id="ann",
@@ -50,14 +51,14 @@ def story(*, takeovers: bool = False) -> str:
             observed_at_ms=world.now_ms,
             at_site="a",
         )
-        told([*world.say(event)])
-    told([*world.follow("b", until="freeze@a")])
+        told(world.say(event))
+    told(world.follow("b", until="freeze@a"))
     for _ in range(20):
-        told([*world.tick(1_000)])
+        told(world.tick(1_000))
     world.sick(evidenced=True, a=Health.DEAD)
     for _ in range(40):
         world.fresh()
-        told([*world.tick(1_000)])
+        told(world.tick(1_000))
     for table in world.controller.tables:
         digest.update(msgspec.msgpack.encode([(key, table.encoded(key)) for key in table]))
     return digest.hexdigest()
