@@ -77,11 +77,15 @@ class Share(Message, frozen=True, kw_only=True):
 
 
 class SpillParams(Message, frozen=True, kw_only=True, tag="spill", tag_field="type"):
-    """All shares of this app's traffic that leave this ingress, until `until_ms`; what is not listed stays."""
+    """All shares of this app's traffic that leave this ingress, until `until_ms`; what is not listed stays.
+
+    `renewal`: no share is larger than what the ingress has confirmed, so that a pause lets it pass.
+    """
 
     app_id: Id
     shares: tuple[Share, ...]
     until_ms: Millis
+    renewal: bool = False
 
 
 class RuleParams(Message, frozen=True, kw_only=True, tag="rule", tag_field="type"):
@@ -193,9 +197,13 @@ class Command(Message, frozen=True, kw_only=True):
 
     @property
     def opening(self) -> bool:
-        """Whether a pause withholds it (PROCEDURES 7): steps that close always pass."""
-        if isinstance(self.params, MoveParams):
-            return self.params.step in (MoveStep.PREPARE, MoveStep.FREEZE)
-        return isinstance(self.params, ScaleParams) or (
-            isinstance(self.params, SpillParams) and bool(self.params.shares)
-        )
+        """Whether a pause withholds it (PROCEDURES 7): steps that close, and renewals, always pass."""
+        match self.params:
+            case MoveParams(step=MoveStep.PREPARE | MoveStep.FREEZE) | ScaleParams():
+                return True
+            case MoveParams(step=MoveStep.ACTIVATE) as move:
+                return move.mode == "rescue"
+            case SpillParams() as spill:
+                return bool(spill.shares) and not spill.renewal
+            case _:
+                return False

@@ -182,6 +182,7 @@ def _answer(turn: Turn, row: RouteRow) -> None:
 
 def _send(turn: Turn, row: RouteRow) -> None:
     """Command all shares as a new generation."""
+    renewal = _is_renewal(row, _effective(turn, row))
     row.generation += 1
     row.sent = _effective(turn, row)
     patience_ms = min(_MOST_PATIENCE_MS, _PATIENCE_MS << min(row.failures, _MOST_DOUBLINGS))
@@ -195,7 +196,7 @@ def _send(turn: Turn, row: RouteRow) -> None:
         target=Target(site_id=row.site_id),
         reply_key=row.site_id,
         reply_keyspace=Keyspace.SITE,
-        params=SpillParams(app_id=row.app_id, shares=row.sent, until_ms=until_ms),
+        params=SpillParams(app_id=row.app_id, shares=row.sent, until_ms=until_ms, renewal=renewal),
         generation=row.generation,
         fence=Fence(owner=f"{Keyspace.SITE}/{turn.partition}", revision=row.generation),
         issued_at_ms=turn.now_ms,
@@ -208,6 +209,12 @@ def _send(turn: Turn, row: RouteRow) -> None:
     _forget(turn, row, row.open[: -_MOST_OPEN + 1])
     row.open.append(Shift(generation=row.generation, command_id=body.command_id, deadline_ms=by_ms))
     turn.books.shifts[body.command_id] = row.key
+
+
+def _is_renewal(row: RouteRow, shares: tuple[Share, ...]) -> bool:
+    """Whether the ingress has confirmed at least these shares."""
+    confirmed = {share.site_id: share.permille for share in row.sent} if row.applied == row.generation else {}
+    return all(share.permille <= confirmed.get(share.site_id, 0) for share in shares)
 
 
 def _forget(turn: Turn, row: RouteRow, shifts: list[Shift]) -> None:

@@ -60,6 +60,17 @@ def test_a_renewal_says_the_same_shares_with_a_later_end_and_decides_nothing() -
     assert [reply.request_id for reply in bodies(site.obey(said), Spilled)] == ["s2"]
 
 
+def test_a_pause_withholds_growth_but_lets_a_renewal_pass() -> None:
+    site = ready()
+    (first,) = bodies(site.spill("s1", TO_B), Command)
+    site.answer(first)
+    (again,) = bodies(site.spill("s2", TO_B), Command)
+    (unconfirmed,) = bodies(site.spill("s3", TO_B), Command)
+    site.answer(unconfirmed)
+    (grown,) = bodies(site.spill("s4", TO_B, TO_C), Command)
+    assert [command.opening for command in (first, again, unconfirmed, grown)] == [True, False, True, True]
+
+
 def test_a_later_generation_answers_the_requests_before_it() -> None:
     site = ready()
     site.spill("s1", TO_B)
