@@ -24,7 +24,7 @@ from edgeweir.dev.runs import Rank, Run
 from edgeweir.dev.scenario import LiveSite, Scenario
 from schemas.estate import Site
 
-_FIRST_METRICS_PORT: Final = 19_101
+_FIRST_METRICS_PORT: Final = 19_100
 _FIRST_SITE_PORT: Final = 19_180
 _MIB: Final = 1_048_576
 _TICK_MS: Final = "250"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Final
@@ -88,7 +89,7 @@ def health(expected: Expected, ground: Ground, now_ms: int) -> Found:  # noqa: A
         early = at_ms < ground.at_ms(expected.from_s) or said.site_id != expected.site
         if early or said.health != expected.to or expected.reason not in ("", said.reason):
             continue
-        evidence = f"{said.reason}: {'; '.join(said.evidence[:2])}"
+        evidence = f"{said.reason}: {'; '.join(_freshest(said.evidence))}"
         done_ms = _steered_ms(expected, ground, at_ms) if said.health == "suspect" else at_ms
         return Found(made_ms=at_ms, done_ms=done_ms, effect=evidence, decision_id=said.decision_id)
     return Found()
@@ -205,6 +206,16 @@ def _steered_ms(expected: Expected, ground: Ground, since_ms: int) -> int | None
         if at_ms >= since_ms and row.zone_id in zones and row.sites and row.sites[0].site_id != expected.site:
             return at_ms
     return None
+
+
+def _freshest(evidence: tuple[str, ...]) -> list[str]:
+    """The site's own reports first, then the two newest words of others (`... 85 ms ago`)."""
+
+    def age_ms(words: str) -> int:
+        found = re.search(r"(\d+) ms ago$", words)
+        return int(found[1]) if found else 0
+
+    return [*evidence[:1], *sorted(evidence[1:], key=age_ms)[:2]]
 
 
 def _cut(expected: Expected, ground: Ground) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Children that are forked from a process whose code is loaded: half a dozen interpreters need not load it again.
 
 Linux only, and only while no event loop and no other thread runs: what a loop holds cannot be shared by two processes.
-Like every child they die with the process that started them and have a session and a log file of their own.
+Like every child they have a session and a log file of their own and die with the process that started them; at once,
+since nobody is left to wait for a clean end.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _become(parent: int, work: Callable[[], None], log: Path, env: Mapping[str, 
     code = _BUG
     try:
         os.setsid()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(_BUG)
         _use_own_files(log)
