@@ -31,7 +31,7 @@ def start(
 
     Example: edgeweir dev up --scenario stadium --for 120s --check
     """
-    started_ms = _process_start_ms()
+    started_ms = _ms_at_start()
     from edgeweir.dev.up import Options, up  # help must be quick
 
     options = Options(scenario=scenario, workers=workers, name=name, for_s=_seconds(for_), check=check, keep=keep)
@@ -110,7 +110,7 @@ def _seconds(text: str | None) -> float | None:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-def _process_start_ms() -> int:
+def _ms_at_start() -> int:
     """When this process was started, so that the interpreter's own start counts as well."""
     import psutil  # help must be quick
 
