@@ -33,6 +33,7 @@ def keep_up(act: Act) -> list[Output]:
 def _wind_up(act: Act) -> None:
     """An ended session wants no rule, and its copy gone; its row goes when both are so."""
     session = act.session
+    session.wants_original = ""
     if session.moving is None and session.host:
         if session.debt_at(session.host) is None:
             session.debts.append(Debt(site_id=session.host, reservation_id=session.room_id))

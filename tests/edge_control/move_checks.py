@@ -47,19 +47,24 @@ def unrest(world: Any) -> list[str]:
             found.append(f"{name}: {session.procedure.kind} {session.procedure.state} {session.procedure.step}")
         found += [f"{name}: debt at {debt.site_id}" for debt in session.debts]
         found += [f"{name}: rule at {rule.ingress}" for rule in session.rules if not rule.confirmed]
-        found += _misplaced(world, session)
-        if session.host != world.users[name]:
+        found += _misplaced(world, name, session.host, session.room_id)
+        if name not in world.users:
+            found.append(f"{name}: has ended")
+        elif session.host != world.users[name]:
             found.append(f"{name}: user at {world.users[name]}, host {session.host}")
+    known = [session.session_id for session in sessions(world)]
+    for name in (f"s{number}" for number in range(world.count)):
+        found += _misplaced(world, name, "", "") if name not in known else []
     return found
 
 
-def _misplaced(world: Any, session: Session) -> Iterator[str]:
-    name = session.session_id
+def _misplaced(world: Any, name: str, host: str, room_id: str) -> Iterator[str]:
+    """Copies and room of a session anywhere but at its host, or missing there."""
     for place, site in world.sites.items():
         active, held = site.executor.active(name, world.now_ms) is not None, name in site.executor.copies
-        if (place == session.host) != active or held != active:
-            yield f"{name} at {place}: active {active}, held {held}, host {session.host}"
+        if (place == host) != active or held != active:
+            yield f"{name} at {place}: active {active}, held {held}, host {host}"
         rooms = [key for key, room in site.ledger.rooms.items() if room.session == name]
-        wanted = [session.room_id] if place == session.host and session.room_id else []
+        wanted = [room_id] if place == host and room_id else []
         if rooms != wanted:
             yield f"{name} at {place}: rooms {rooms}, wanted {wanted}"

@@ -57,17 +57,35 @@ class Simulation(World):
 
     def _chaos(self) -> None:
         site = self.sites[self.rng.choice(SITES)]
-        what = self.rng.choices(("walk", "owner", "crash", "cut", "kill"), weights=(12, 2, 2, 2, 2))[0]
+        what = self.rng.choices(("walk", "end", "owner", "crash", "cut", "kill"), weights=(24, 1, 4, 4, 4, 4))[0]
         if what == "walk":
             self._walk()
+        elif what == "end":
+            self._end()
         elif what == "owner":
             self._owner_away()
         elif site.reachable and site.executor.powered:
             {"crash": self._crash, "cut": self._cut, "kill": self._kill}[what](site)
 
+    def _end(self) -> None:
+        """A user says good-bye."""
+        number = self.rng.randrange(SESSIONS)
+        place = self.users.pop(f"s{number}", "")
+        event = SessionEvent(
+            terminal_id=f"t{number}",
+            session_id=f"s{number}",
+            app_id="app",
+            state=SessionState.ENDED,
+            observed_at_ms=self.now_ms,
+            at_site=place,
+        )
+        self.at(self.delay(), self.tell, event, f"t{number}", lane="owner")
+
     def _walk(self) -> None:
         number = self.rng.randrange(SESSIONS)
-        self.users[f"s{number}"] = place = self.rng.choice(SITES)
+        place = self.rng.choice(SITES)
+        if f"s{number}" in self.users:
+            self.users[f"s{number}"] = place
         event = LocationEvent(
             terminal_id=f"t{number}", event=Movement.ENTER, zone_id=f"z{place}", observed_at_ms=self.now_ms
         )

@@ -20,7 +20,7 @@ from edge_control.controllers.terminal import TerminalController
 from edge_control.controllers.terminal_orders import Act
 from edge_control.inventory.view import Seen, View
 from schemas import estate, inventory
-from schemas.apps import AppKind, AppSpec, Cost, PerReplica
+from schemas.apps import AppKind, AppSpec, Cost, PerReplica, Reconcile
 from schemas.commands import Command
 from schemas.decisions import Decision
 from schemas.inventory import Health
@@ -75,6 +75,7 @@ class World:
         self.sites = {name: Site(name, self.rng, self.leased) for name in SITES}
         self.peers = Peers()
         self.peers.executors = {name: site.executor for name, site in self.sites.items()}
+        self.count = SESSIONS
         self.users: dict[str, str] = {}
         self.counters: dict[str, int] = {}
         self.excused: dict[str, int] = {}
@@ -101,8 +102,12 @@ class World:
             state_bytes=1,
             cost=Cost(move_m=0),
             empty_start_ok=True,
+            reconcile=Reconcile.KEEP_ORIGINAL if self.rng.random() < 0.5 else Reconcile.KEEP_REPLACEMENT,
         )
-        apps = {"app": app, "once": msgspec.structs.replace(app, app_id="once", exactly_once=True)}
+        apps = {
+            "app": app,
+            "once": msgspec.structs.replace(app, app_id="once", exactly_once=True, reconcile=Reconcile.BEST_SCORE),
+        }
         self.view.apps = {name: Seen(spec, START_MS) for name, spec in apps.items()}
         at_site = tuple(
             inventory.AppAtSite(app_id=name, desired=1, ordered=1, ready=1, demand_milli=0) for name in apps
