@@ -14,27 +14,42 @@ _QUIET = (Verdict.HOLD, Verdict.BREAKOUT)
 
 
 class Teller:
-    """Turns what happened into lines. `live` names the live sites; all others are emulated."""
+    """Turns what happened into lines; `live` sites are told of and `named` ones, all but the live are emulated."""
 
-    def __init__(self, facts: Facts, live: tuple[str, ...]) -> None:
+    def __init__(self, facts: Facts, live: tuple[str, ...], named: tuple[str, ...] = ()) -> None:
         self._facts = facts
         self._live = live
+        self._told_of = (*live, *named)
         self._told: dict[str, None] = {}
         self._healths = 0
 
     def news(self) -> Iterator[tuple[int, str, str]]:
         """What is new since the last look, as (when, sort, text): decisions that act, their effects, sites' health."""
+        fresh = [*self._new_decisions(), *self._new_effects(), *self._new_healths()]
+        return iter(sorted(fresh))
+
+    def _new_decisions(self) -> Iterator[tuple[int, str, str]]:
         for decided in tuple(self._facts.decisions.values()):
-            if self._is_new(f"d/{decided.decision.decision_id}") and decided.decision.verdict not in _QUIET:
+            said = decided.decision
+            is_told = said.verdict not in _QUIET and self._is_told_of(said.site_id, said.resource.id.rpartition("@")[2])
+            if self._is_new(f"d/{said.decision_id}") and is_told:
                 yield decided.at_ms, "decision", self.decision(decided)
+
+    def _new_effects(self) -> Iterator[tuple[int, str, str]]:
         for ordered in tuple(self._facts.commands.values()):
-            done_ms = ordered.done_ms()
-            shown = isinstance(ordered.command.params, ScaleParams | SpillParams)
-            if shown and done_ms is not None and self._is_new(f"c/{ordered.command.command_id}"):
+            done_ms, command = ordered.done_ms(), ordered.command
+            is_told = isinstance(command.params, ScaleParams | SpillParams) and self._is_told_of(command.target.site_id)
+            if is_told and done_ms is not None and self._is_new(f"c/{command.command_id}"):
                 yield done_ms, "applied", self.applied(ordered)
-        for at_ms, said in self._facts.healths[self._healths :]:
-            yield at_ms, "health", self.health(said)
-        self._healths = len(self._facts.healths)
+
+    def _new_healths(self) -> Iterator[tuple[int, str, str]]:
+        fresh, self._healths = self._facts.healths[self._healths :], len(self._facts.healths)
+        for at_ms, said in fresh:
+            if self._is_told_of(said.site_id):
+                yield at_ms, "health", self.health(said)
+
+    def _is_told_of(self, *names: str) -> bool:
+        return any(name in self._told_of for name in names)
 
     def world(self, *names: str) -> str:
         """`live` when any of the sites is; else `emulated`."""

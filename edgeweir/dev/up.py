@@ -30,6 +30,8 @@ from edgeweir.dev.runs import Run, reap_stale
 from edgeweir.dev.scenario_estate import zones
 from edgeweir.dev.stage import Stage
 from edgeweir.dev.view import LiveView, PlainView, View, Watched
+from schemas.estate import Site
+from topics import catalogue as cat
 from topics.connect import Connect
 from topics.tail import tail
 
@@ -82,7 +84,8 @@ class Demo:
         self._crowd = CrowdBook()
         self._stopping = asyncio.Event()
         live = tuple(site.site for site in plan.play.live)
-        watched = Watched(self._facts, self._crowd, live, (plan.play.crowd.app, plan.play.walkers.app))
+        named = tuple(d.body.id for d in plan.documents if isinstance(d.body, Site) and not d.body.live)
+        watched = Watched(self._facts, self._crowd, live, named, (plan.play.crowd.app, plan.play.walkers.app))
         self._view: View = PlainView(watched, started_ms)
         self._watched = watched
         self._stage = Stage(run, plan, self._tell)
@@ -208,7 +211,7 @@ class Demo:
 
     def _hints(self, connect: Connect) -> None:
         bootstrap = f"127.0.0.1:{self._run.record.ports['kafka']}"
-        topic = connect.name(TOPICS[-4])
+        topic = connect.name(cat.NODE_TELEMETRY)
         _say("")
         _say(f"  produce    one JSON record to {topic} at {bootstrap}, key try: a site waits for it (README)")
         _say(f"  subscribe  edgeweir watch decisions --bootstrap {bootstrap}   (or any Kafka client: edge.decision.*)")

@@ -38,12 +38,19 @@ class View(Protocol):
 class Watched:
     """What views show, gathered in one place."""
 
-    def __init__(self, facts: Facts, crowd: CrowdBook, live: tuple[str, ...], apps: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        crowd: CrowdBook,
+        live: tuple[str, ...],
+        named: tuple[str, ...],
+        apps: tuple[str, ...],
+    ) -> None:
         self.facts = facts
         self.crowd = crowd
         self.live = live
         self.apps = apps
-        self.teller = Teller(facts, live)
+        self.teller = Teller(facts, live, named)
 
 
 class PlainView:
@@ -64,8 +71,7 @@ class PlainView:
     def refresh(self) -> None:
         """New lines, and the summary when it is due."""
         for at_ms, sort, text in self._watched.teller.news():
-            if text.endswith("live"):
-                self.tell(sort, text, at_ms)
+            self.tell(sort, text, at_ms)
         if time.monotonic() >= self._due_s:
             self._due_s += _SUMMARY_S
             self.tell("summary", summary(self._watched.facts, _SUMMARY_S, self._records))
@@ -96,8 +102,7 @@ class LiveView:
     def refresh(self) -> None:
         """Take what is new; the picture is drawn by its own clock."""
         for at_ms, sort, text in self._watched.teller.news():
-            if text.endswith("live"):
-                self.tell(sort, text, at_ms)
+            self.tell(sort, text, at_ms)
 
     def close(self) -> None:
         """Leave the last picture standing."""
