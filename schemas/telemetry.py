@@ -135,8 +135,8 @@ class ServedBy(Message, frozen=True, kw_only=True):
 class AppLoad(Message, frozen=True, kw_only=True):
     """What one ingress saw of one app's traffic in one interval.
 
-    `requests` are those of its own users, wherever they were answered; `hosted_for_others` came from other ingresses and
-    are not among them.
+    `requests` are those of its own users, wherever they were answered; `hosted_for_others` came from other ingresses
+    and are not among them.
     """
 
     site_id: Id

@@ -13,8 +13,8 @@ from schemas.settings import LogSettings
 def configure_logs(settings: LogSettings) -> None:
     """Set structlog up once per process.
 
-    Faust opens the root logger wide; aiokafka then makes a record per partition and fetch that nobody reads: a fifth of a
-    worker's time.
+    Faust opens the root logger wide; aiokafka then makes a record per partition and fetch that nobody reads: a fifth
+    of a worker's time.
     """
     for chatter in ("aiokafka", "kafka"):
         logging.getLogger(chatter).setLevel(logging.WARNING)

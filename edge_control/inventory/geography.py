@@ -1,4 +1,4 @@
-"""How far apart two sites are: great circle over their places; round trip as declared for a link, else from distance."""
+"""How far apart two sites are: great circle over their places; round trip as a link declares it, else estimated."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 def names() -> list[str]:
     """The scenarios there are."""
-    files = (resources.files(__package__) / _FOLDER).iterdir()
+    files = (resources.files("edgeweir.dev") / _FOLDER).iterdir()
     return sorted(f.name.removesuffix(".play.toml") for f in files if f.name.endswith(".play.toml"))
 
 
@@ -161,7 +161,7 @@ def load(name: str) -> Scenario:
 
 
 def _text(file: str) -> str:
-    return (resources.files(__package__) / _FOLDER / file).read_text("utf-8")
+    return (resources.files("edgeweir.dev") / _FOLDER / file).read_text("utf-8")
 
 
 def _play(text: str, name: str) -> Play:

@@ -100,7 +100,7 @@ class Owner:
             offset=record.offset,
             timestamp_ms=record.timestamp,
         )
-        self.heard.append(event.body(Hello if "hello" in event.type else Status))
+        self.heard.append(event.body(Hello) if "hello" in event.type else event.body(Status))
         self.keys.append(((record.key or b"").decode(), event.attribute("keyspace"), record.partition))
 
     async def buried(self, count: int) -> list[ConsumerRecord[bytes, bytes]]:
