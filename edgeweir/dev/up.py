@@ -39,6 +39,7 @@ CHECK_FAILED = 6
 _REFRESH_S = 0.25
 _GRACE_S = 6.0
 _INTERRUPTED = 130
+_SLOW_START_MS = 20_000
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +208,8 @@ class Demo:
     def _ends_ms(self, kickoff_ms: int) -> float:
         whistle_ms = kickoff_ms + self._plan.play.whistle_s * 1000
         asked_ms = float("inf") if self._options.for_s is None else self._started_ms + self._options.for_s * 1000
-        return min(asked_ms, whistle_ms) if self._options.check else asked_ms
+        # A slow start must not cut the play short of its whistle: then the last lines could not be judged.
+        return min(asked_ms + _SLOW_START_MS, whistle_ms) if self._options.check else asked_ms
 
     def _hints(self, connect: Connect) -> None:
         bootstrap = f"127.0.0.1:{self._run.record.ports['kafka']}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SUMMARY_S = 5.0
 _LATEST = 14
+_COLOURS = {"alive": "green", "suspect": "yellow", "cut-off": "magenta", "dead": "red"}
 
 
 class View(Protocol):
@@ -156,5 +157,6 @@ def _sites(watched: Watched) -> Any:
 
     table = Table("live site", "health", "nodes", *(f"{app}: ready/wanted demand" for app in watched.apps), "sent away")
     for site in watched.live:
-        table.add_row(*cells(watched.facts.sites.get(site), watched.facts, site, watched.apps))
+        name, health, *rest = cells(watched.facts.sites.get(site), watched.facts, site, watched.apps)
+        table.add_row(name, f"[{_COLOURS.get(health, 'white')}]{health}[/]", *rest)
     return table
