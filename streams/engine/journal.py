@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -67,6 +68,8 @@ class Journal:
     async def read(self, number: int, upto: int, *, keep_stories: bool = False, whole: bool = False) -> JournalFold:
         """Fold a partition from its last checkpoint (`whole`: from the log's start) to below `upto`."""
         start = None if whole else await self.checkpoint_of(number)
+        if start is not None and start >= upto:  # of a journal that was removed since
+            start = None
         async with self._reader() as reader:
             reader.assign([self.place(number)])
             try:
@@ -122,4 +125,14 @@ class Journal:
         try:
             yield reader
         finally:
-            await reader.stop()
+            await stop_reader(reader)
+
+
+async def stop_reader(reader: AIOKafkaConsumer) -> None:
+    """Close a consumer. One that is closed right after its start lets its own cancelled task's error out at us."""
+    try:
+        await reader.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
