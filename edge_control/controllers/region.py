@@ -121,7 +121,7 @@ class RegionController(Controller):
         for request_id in self._lease_ends.due(tick.now_ms):
             self.leases.discard(request_id)
         outputs: list[Output] = []
-        for site_id in dict.fromkeys([*self._due.due(tick.now_ms), *self._watched]):
+        for site_id in sorted({*self._due.due(tick.now_ms), *self._watched}):
             site = self.sites[site_id]
             self._watch(site, tick, view)
             outputs += self._judge(site, tick, view)
@@ -210,7 +210,7 @@ class RegionController(Controller):
         return self.regions.get(region_id) or RegionRow(region_id=region_id, published_at_ms=now_ms)
 
     def _sites_of(self, region_id: str) -> list[SiteRow]:
-        return [self.sites[site_id] for site_id in self._members.get(region_id, {}) if site_id in self.sites]
+        return [self.sites[site_id] for site_id in sorted(self._members.get(region_id, {})) if site_id in self.sites]
 
     def _await_silence(self, site: SiteRow) -> None:
         self._due.set(site.site_id, site.beat_at_ms + 3 * site.interval_ms + 1)

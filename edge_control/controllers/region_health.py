@@ -101,16 +101,16 @@ def _say_drain(site: SiteRow, until_ms: int, event: Input, view: View, neighbour
         evidence=evidence_of(site, event.now_ms) if until_ms else (),
         at_ms=event.now_ms,
     )
-    for other in neighbours:
+    for other in sorted(neighbours):
         if other != site.site_id:
             yield _said(Keyspace.SITE, other, f"drain-{site.site_id}", event, body)
-    for app_id in view.apps:
+    for app_id in sorted(view.apps):
         yield _said(Keyspace.APP, app_id, f"drain-{site.site_id}", event, body)
 
 
 def _say_evacuate(site: SiteRow, event: Input, view: View) -> Iterator[Output]:
     body = EvacuateSite(site_id=site.site_id, at_ms=event.now_ms, evidence=evidence_of(site, event.now_ms))
-    for app_id in view.apps:
+    for app_id in sorted(view.apps):
         yield _said(Keyspace.APP, app_id, f"evacuate-{site.site_id}", event, body)
 
 
