@@ -122,6 +122,8 @@ class Roster(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         try:
             await work
         except asyncio.CancelledError:
+            if not self.is_closing:
+                self._shell.bug(AssertionError("a takeover was cancelled by nobody"))
             raise
         except BaseException as error:  # noqa: BLE001 - a bug, or a refusal that says what to correct: the worker ends
             self._shell.bug(error)
