@@ -56,7 +56,7 @@ class Cutter:
         """Start a checkpoint: what is pending first, then BEGIN alone in its frame."""
         assert self._slices is None, "a checkpoint runs already"
         pending = self.cut(views)
-        rows: list[_Key] = [(prefix, key) for prefix, table in self.partition.named_tables() for key in table]
+        rows: list[_Key] = [(prefix, key) for prefix, table in self.partition.named_tables for key in table]
         self._slices = deque([*rows, *self.partition.outbox])
         begin = Frame(kind=Kind.BEGIN, records=[], story=self._story(views), outputs=[])
         return [begin] if pending is None else [pending, begin]
@@ -64,14 +64,14 @@ class Cutter:
     def _rows(self) -> list[Record]:
         return [
             (row_key(prefix + key), table.encoded(key))
-            for prefix, table in self.partition.named_tables()
+            for prefix, table in self.partition.named_tables
             for key in table.take_dirty()
         ]
 
     def _slice(self, written: set[bytes]) -> list[Record]:
         """The next rows and outbox entries as they are now; what is gone or written in this frame needs no copy."""
         assert self._slices is not None
-        tables = dict(self.partition.named_tables())
+        tables = dict(self.partition.named_tables)
         records: list[Record] = []
         for _ in range(min(self._slice_keys, len(self._slices))):
             found = self._slices.popleft()

@@ -206,7 +206,7 @@ class Engine(mode.Service):
 
     def _gauge(self, worst_lag_ms: int) -> None:
         metrics, live = self.shell.metrics, self.roster.live
-        metrics.rows.set(sum(len(table) for owner in live for _, table in owner.partition.named_tables()))
+        metrics.rows.set(sum(len(table) for owner in live for _, table in owner.partition.named_tables))
         metrics.outbox.set(sum(len(owner.partition.outbox) for owner in live))
         metrics.lag_seconds.set(worst_lag_ms / 1000)
         metrics.view_age_seconds.set(self.shell.views.age_ms() / 1000)

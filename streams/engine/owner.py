@@ -171,7 +171,7 @@ class Owner:
 
     def _checkpoint_after(self) -> float:
         every = self.shell.settings.worker.checkpoint_every
-        rows = sum(len(table) for _, table in self.partition.named_tables())
+        rows = sum(len(table) for _, table in self.partition.named_tables)
         return max(every, 2 * rows) if every else float("inf")
 
     def _failed(self, error: Exception) -> None:

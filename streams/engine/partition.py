@@ -6,7 +6,8 @@ row can ever hold an event whose mark it lacks. The same object folds live input
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -61,10 +62,14 @@ class Partition:
         self.fresh: list[tuple[int, Entry, bool]] = []
         self.removed: list[int] = []
         self.moved = False
-        self._spaces: dict[str, tuple[Table[Row], ...]] = {
-            ENGINE_SPACE: (self.heard,),  # type: ignore[dict-item]  # tables are invariant in their row
+        spaces: dict[str, tuple[Table[Any], ...]] = {
+            ENGINE_SPACE: (self.heard,),
             **{str(space): controller.tables for space, controller in controllers.items()},
         }
+        self.named_tables: tuple[tuple[str, Table[Any]], ...] = tuple(
+            (f"{space}/{table.name}/", table) for space, tables in spaces.items() for table in tables
+        )
+        """Every table with the prefix of its rows in the journal, in a fixed order."""
 
     @property
     def number(self) -> int:
@@ -73,10 +78,10 @@ class Partition:
 
     def load(self, history: JournalFold) -> None:
         """Take what the journal says, undecoded; indexes are made again."""
-        tables = {f"{space}/{table.name}": table for space, tables in self._spaces.items() for table in tables}
+        tables = dict(self.named_tables)
         for name, data in history.rows.items():
             space, table, key = name.split("/", 2)
-            tables[f"{space}/{table}"].load(key, data)
+            tables[f"{space}/{table}/"].load(key, data)
         self.outbox = {sequence: decode_entry(history.outbox[sequence]) for sequence in sorted(history.outbox)}
         self.crashes = dict(history.crashes)
         if history.story is not None:
@@ -84,12 +89,6 @@ class Partition:
             self.sequence, self.time_ms = history.story.sequence, history.story.time_ms
         for controller in self.controllers.values():
             controller.rebuild()
-
-    def named_tables(self) -> Iterable[tuple[str, Table[Row]]]:
-        """Every table with the prefix of its rows in the journal, in a fixed order."""
-        for space, tables in self._spaces.items():
-            for table in tables:
-                yield f"{space}/{table.name}/", table
 
     def mark(self, topic: Topic, keyspace: Keyspace) -> int:
         """The last folded offset; -1 before the first."""
@@ -102,12 +101,12 @@ class Partition:
     @property
     def pending_rows(self) -> int:
         """How much the next frame would carry."""
-        return sum(len(table.dirty) for _, table in self.named_tables()) + len(self.fresh)
+        return sum(len(table.dirty) for _, table in self.named_tables) + len(self.fresh)
 
     @property
     def is_urgent(self) -> bool:
         """Whether something waits that others wait for (marks and removals alone may wait)."""
-        return bool(self.fresh) or any(table.dirty for _, table in self.named_tables())
+        return bool(self.fresh) or any(table.dirty for _, table in self.named_tables)
 
     @property
     def is_pending(self) -> bool:

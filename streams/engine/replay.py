@@ -86,7 +86,7 @@ class Replay:
 
     def _keep(self) -> None:
         """What a frame would carry: rows as bytes and the ids of outputs."""
-        for prefix, table in self.partition.named_tables():
+        for prefix, table in self.partition.named_tables:
             for key in table.dirty:
                 data = table.encoded(key)
                 if data is None:

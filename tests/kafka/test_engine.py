@@ -16,6 +16,7 @@ from schemas.estate import Site, Tier
 from schemas.policy import Pause
 from tests.kafka.town import Town, check, rows_of, sample, until
 from tests.kafka.toy import NodeRow, SiteRow
+from topics import provision
 from topics.catalogue import COMMAND_SCALING, DEAD_LETTER, ESTATE, INVENTORY, NODE_TELEMETRY, POLICY
 from topics.partition import partition_of
 
@@ -127,6 +128,25 @@ async def test_a_worker_without_topics_says_so_in_one_sentence(broker: str, topi
     town = Town(broker, topic_prefix, tmp_path)
     assert town.start("w0").wait(20) == 78
     assert "topics are missing" in town.log("w0")
+    assert "Traceback" not in town.log("w0")
+
+
+async def test_a_topic_that_was_made_anew_is_refused_in_one_sentence(town: Town) -> None:
+    await town.send(NODE_TELEMETRY, sample("s1", "s1-n1", 0, 5))
+    town.start("w0")
+    await town.settled()
+    town.workers["w0"].terminate()
+    assert town.workers["w0"].wait(12) == 0
+    admin = town.connect.admin("town")
+    await admin.start()
+    await admin.delete_topics([town.connect.name(NODE_TELEMETRY)])
+    await asyncio.sleep(0.5)
+    goal = provision.wanted(town.settings)
+    found = await provision.read_cluster(admin, [topic.name for topic in goal])
+    await provision.apply(admin, goal, provision.plan(goal, found))
+    await admin.close()
+    assert town.start("w0").wait(25) == 78
+    assert "the topic was made anew" in town.log("w0")
     assert "Traceback" not in town.log("w0")
 
 

@@ -126,6 +126,6 @@ def test_a_loaded_partition_goes_on_where_the_journal_ends() -> None:
     again = loaded(writing.log.fold())
     assert again.marks == writing.partition.marks
     assert (again.sequence, again.time_ms) == (writing.partition.sequence, writing.partition.time_ms)
-    assert {p + k: t.encoded(k) for p, t in again.named_tables() for k in t} == {
-        p + k: t.encoded(k) for p, t in writing.partition.named_tables() for k in t
+    assert {p + k: t.encoded(k) for p, t in again.named_tables for k in t} == {
+        p + k: t.encoded(k) for p, t in writing.partition.named_tables for k in t
     }
