@@ -61,7 +61,8 @@ class Executor:
         is_genuine: Signature = everyone_is_genuine,
         dry_run: bool = False,
     ) -> None:
-        self.boot_id = f"{now_ms():013d}-{secrets.token_hex(4)}"
+        self.booted_ms = now_ms()
+        self.boot_id = f"{self.booted_ms:013d}-{secrets.token_hex(4)}"
         self.store = store
         self.pauses = Pauses(regions)
         self.counts: Counter[str] = Counter()

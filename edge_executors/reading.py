@@ -1,6 +1,6 @@
 """Reads an executor's commands and pauses from Kafka, without a group: positions lie in the executor's own store.
 
-A store without a position begins at the end of the log: old commands are never replayed as orders, the hello asks for
+A store without a position begins where this boot began: older commands are never replayed as orders, the hello asks for
 what is wanted now. After an absence (no broker for longer than `absence_ms`) hello is said again.
 """
 
@@ -107,11 +107,16 @@ class Reading:
                 self._take_pause(record)
 
     async def _seek(self, consumer: Any, places: Sequence[TopicPartition]) -> None:
-        """Go on where the store says, if the log still has it; else at the end."""
+        """Go on where the store says, if the log still has it; else where this boot began, which is the end or near it.
+
+        An owner may order as soon as it has heard our hello, and that may be before our consumer is open.
+        """
         begin, end = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        since_boot = await consumer.offsets_for_times(dict.fromkeys(places, self._executor.booted_ms))
         for place in places:
             held = self._executor.store.get("position", _name(place))
-            position = -1 if held is None else int(held)
+            first = since_boot.get(place)
+            position = int(held) if held is not None else first.offset if first is not None else end[place]
             is_there = begin[place] <= position <= end[place]
             consumer.seek(place, position if is_there else end[place])
             self._executor.store.put("position", _name(place), str(position if is_there else end[place]).encode())

@@ -152,7 +152,7 @@ def site_of(owner: Owner, folder: Path, **fields: Any) -> LiveSite:
 
 
 async def read_from_now_on(site: LiveSite) -> None:
-    """A store without a position begins at the log's end: wait until it is there."""
+    """A store without a position begins where this boot began: wait until that is found."""
     while not list(site.executor.store.items("position")):  # noqa: ASYNC110 - the site tells nobody
         await asyncio.sleep(0.02)
 
@@ -177,6 +177,20 @@ async def test_a_command_on_kafka_becomes_a_replica_that_answers_and_statuses_to
     await owner.send(COMMAND_SCALING, "harbour", scale("c3", 0, revision=0), sequence=3)
     await owner.status("c3", CommandState.REJECTED)
     assert owner.states("c2") == [], "a record whose number was seen is dropped"
+    await site.stop()
+
+
+async def test_an_order_that_answers_the_hello_before_the_reader_is_open_is_done_and_an_older_one_is_not(
+    owner: Owner, tmp_path: Path
+) -> None:
+    await owner.send(COMMAND_SCALING, "harbour", scale("old", 3), sequence=1)
+    await asyncio.sleep(0.01)
+    site = site_of(owner, tmp_path)
+    await asyncio.sleep(0.01)
+    await owner.send(COMMAND_SCALING, "harbour", scale("new", 1, revision=2), sequence=2)
+    await site.start()
+    await owner.status("new", CommandState.SUCCEEDED)
+    assert owner.states("old") == []
     await site.stop()
 
 
