@@ -115,8 +115,8 @@ class Turn:
         self.outputs.append(outputs.message(keyspace, key, event_id, body, correlation_id=correlation_id))
 
     def observed_ms(self, stamp_ms: int) -> int:
-        """An observation's time: a stamp from the future counts as now."""
-        return min(stamp_ms, self.now_ms)
+        """An observation's time: a stamp from the future counts as now, none (0) as the record's own."""
+        return min(stamp_ms or self.at_ms, self.now_ms)
 
     def site(self, site_id: str) -> SiteRow:
         """The row of a site, made on first sight."""

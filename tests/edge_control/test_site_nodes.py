@@ -208,6 +208,13 @@ def test_one_event_of_a_newcomer_lifts_an_app_that_runs_at_its_minimum() -> None
     assert scalings(said) == [("ScaleOut", 2)]
 
 
+def test_an_event_without_a_stamp_is_of_the_records_own_time() -> None:
+    hello = app("hello", bounds=Bounds(site_min=1, site_max=9), location=LocationConstraint(sites=("try",)))
+    site = SiteWorld(hello, sites=("try",))
+    hot = {**_fields(site), "observed_at_ms": 0, "cpu_used_milli": 3_900, "cpu_allocatable_milli": 4_000}
+    assert scalings(site.give(NodeTelemetry(site_id="try", **hot), cat.NODE_TELEMETRY, "try")) == [("ScaleOut", 2)]
+
+
 def _fields(site: SiteWorld) -> dict[str, Any]:
     return {
         "node_id": "n1",
