@@ -48,34 +48,40 @@ class Stage:
         self._tell("kafka", f"ready at {self._broker.bootstrap}")
 
     async def open(self) -> Connect:
-        """Make the topics, open the door for those who will be cut, and let everybody begin."""
+        """Make the topics, declare the estate, then let everybody begin, those who will be cut through the relay.
+
+        The order matters: a broker still makes partitions for seconds after it has named them, and twenty clients that
+        ask for leaders ten times a second would take the processor that it needs.
+        """
         bootstrap = self._broker.bootstrap
+        self.connect = Connect(KafkaSettings(bootstrap=bootstrap))
+        await _apply_topics(self.connect, bootstrap)
+        estate = await self._declare()
+        self._tell("topics", f"created, {self.connect.partitions} partitions per keyspace")
+        self._tell("estate", estate)
         cut = sorted({act.site for act in self.scenario.play.acts if act.do == "cut"})
         relay = Relay(self._uplink.port)
         await relay.start(self._uplink.advertised_port)
         self.relays = dict.fromkeys(cut, relay)
-        self.connect = Connect(KafkaSettings(bootstrap=bootstrap))
-        await _apply_topics(self.connect, bootstrap)
-        self._tell("topics", f"created, {self.connect.partitions} partitions per keyspace")
         self.crew.give_orders(bootstrap, dict.fromkeys(cut, f"{LOOPBACK}:{relay.port}"))
         return self.connect
 
     async def bring_up(self) -> None:
-        """Declare the estate; return once everybody is ready. NoAnswer when somebody is not."""
-        declared = documents(self.scenario, self.crew.doors)
-        await publish(self.connect, declared)
-        apps = sum(d.kind == "app" for d in declared)
-        emulated = sum(d.kind == "site" for d in declared) - len(self.crew.sites)
-        self._tell(
-            "estate",
-            f"{len(self.crew.sites)} live sites (real replicas, real traffic), {emulated} emulated sites, {apps} apps, "
-            f"scenario {self.scenario.name}",
-        )
+        """Return once everybody is ready; NoAnswer when somebody is not."""
         await asyncio.gather(*(self._until(child, self._worker_check(n)) for n, child in self.crew.workers.items()))
         owned = [str(await asyncio.to_thread(self.crew.partitions_of, n)) for n in self.crew.workers]
         self._tell("workers", f"{len(owned)} ready, partitions {' + '.join(owned)}")
         self.crew.begin_emulated()
         await asyncio.gather(*(self._until(child, self._site_check(name)) for name, child in self.crew.sites.items()))
+
+    async def _declare(self) -> str:
+        """Write the estate, apps and policies; what was written, in words."""
+        declared = documents(self.scenario, self.crew.doors)
+        await publish(self.connect, declared)
+        apps = sum(d.kind == "app" for d in declared)
+        emulated = sum(d.kind == "site" for d in declared) - len(self.crew.sites)
+        live = f"{len(self.crew.sites)} live sites (real replicas, real traffic)"
+        return f"{live}, {emulated} emulated sites, {apps} apps, scenario {self.scenario.name}"
 
     async def until_served(self, facts: Facts) -> bool:
         """Wait until every live site has a replica of each of its apps and users are steered; False after a while."""
