@@ -82,14 +82,14 @@ async def test_a_record_in_the_wrong_partition_is_sent_home_and_folded_there_onc
 async def test_time_passes_by_itself_and_a_tick_without_effect_leaves_no_frame(town: Town) -> None:
     await town.send(NODE_TELEMETRY, sample("s1", "s1-n1", 0, 5))
     town.start("w0")
-    await asyncio.sleep(4)
+    row = await town.first(INVENTORY, 20)
+    assert json.loads(row.value)["site_id"] == "s1"
+    await asyncio.sleep(0.5)
     journals = await town.settled()
     stories = journals[partition_of("s1", town.partitions)].stories
     ticks = [folded for story in stories for folded in story.folded if not folded.topic]
     assert len(ticks) == 1
     assert rows_of(journals, "site/sites", SiteRow)["s1"].quiet == 1
-    (row,) = await town.read(INVENTORY)
-    assert json.loads(row.value)["site_id"] == "s1"
     ends = {number: fold.next for number, fold in journals.items()}
     await asyncio.sleep(1)
     assert {number: fold.next for number, fold in (await town.journals()).items()} == ends

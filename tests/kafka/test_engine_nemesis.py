@@ -34,9 +34,12 @@ async def town(own_broker: Broker, topic_prefix: str, tmp_path: Path) -> AsyncIt
     town.close()
 
 
-async def test_a_worker_killed_at_every_step_loses_and_doubles_nothing(town: Town) -> None:
+@pytest.mark.parametrize("pairs", [PAIRS[:3], PAIRS[3:]], ids=["taking-over-and-writing", "releasing-and-checkpoints"])
+async def test_a_worker_killed_at_every_step_loses_and_doubles_nothing(
+    town: Town, pairs: tuple[tuple[str, str], ...]
+) -> None:
     load = asyncio.create_task(town.produce(100_000, rate=300))
-    for points in PAIRS:
+    for points in pairs:
         for name, point in zip(("w0", "w1"), points, strict=True):
             town.start(name, EDGEWEIR_TEST_CRASH=point, CHECKPOINT_EVERY="50", CHECKPOINT_SLICE="10")
         died = [asyncio.to_thread(town.workers[name].wait, 25) for name in ("w0", "w1")]

@@ -50,12 +50,12 @@ async def test_killed_workers_leave_what_folding_the_journalled_inputs_again_giv
         if second in {3, 5}:
             town.workers["w0" if second == 3 else "w1"].kill()
         await asyncio.sleep(1)
-    await until(lambda: all("partition taken over" in town.log(name) for name in ("w0", "w1")))
-    await asyncio.sleep(2)
     keeper.cancel()
-    for worker in town.workers.values():
-        worker.terminate()
-    assert [worker.wait(12) for worker in town.workers.values()] == [0, 0]
+    await until(lambda: all("partition taken over" in town.log(name) for name in ("w0", "w1")))
+    assert await town.stop("w0") == 0
+    await until(lambda: town.log("w1").count("partition taken over") >= town.partitions, 20)
+    await asyncio.sleep(2)
+    assert await town.stop("w1") == 0
     one, two = verdict(town, "1"), verdict(town, "2")
     assert one["differences"] == []
     assert one["sha256"] == two["sha256"]

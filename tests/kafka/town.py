@@ -169,6 +169,19 @@ class Town:
                         found[place] += records
             return [record for records in found.values() for record in records]
 
+    async def first(self, topic: Topic, within_s: float) -> Any:
+        """The first record of a topic, once there is one."""
+        deadline = time.monotonic() + within_s
+        while not (records := await self.read(topic)):
+            assert time.monotonic() < deadline, f"nothing came on {topic.name}"
+            await asyncio.sleep(0.1)
+        return records[0]
+
+    async def stop(self, name: str) -> int:
+        """Ask a worker to end, and wait for it; its exit code."""
+        self.workers[name].terminate()
+        return await asyncio.to_thread(self.workers[name].wait, 15)
+
     async def journals(self) -> dict[int, JournalFold]:
         """The valid history of every partition, from the log's start."""
         folds = {number: JournalFold(keep_stories=True) for number in range(self.partitions)}
