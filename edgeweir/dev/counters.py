@@ -23,8 +23,8 @@ class Counter(msgspec.Struct):
 
 
 def told(counter: Counter, number: int, site: str) -> None:
-    """An answer came from a site with the session's number."""
-    if number > counter.last + 1 + counter.lost:
+    """An answer came from a site with the session's number; the first one says where the session stands (a kept run)."""
+    if counter.last and number > counter.last + 1 + counter.lost:
         counter.gaps += 1
     elif number <= counter.last:
         _went_back(counter, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -69,6 +70,9 @@ class Crew:
 
     def start(self, workers: int) -> None:
         """Start workers, live sites and emulated sites; each waits for its order. Main thread, no loop may run."""
+        # A kept run still holds the orders and the report of the run before.
+        shutil.rmtree(self._run.folder / "orders", ignore_errors=True)
+        self.report.unlink(missing_ok=True)
         for number in range(1, workers + 1):
             self._metrics[number] = free_port(_FIRST_METRICS_PORT + number)
             self.workers[number] = self._start(f"worker-{number}", "worker", Rank.WORKER, early=True)

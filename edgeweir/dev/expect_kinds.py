@@ -126,12 +126,17 @@ def hello(expected: Expected, ground: Ground, now_ms: int) -> Found:
 
 
 def served(expected: Expected, ground: Ground, now_ms: int) -> Found:
-    """No request failed in the time, but for those of a site that was killed, until its users were steered away."""
+    """No request failed in the time, but for a killed site's: until its users were steered, its sessions rescued."""
     from_ms, until_ms = ground.at_ms(expected.from_s), ground.at_ms(expected.made_by_s)
     spared_ms = ground.act_ms("kill-site", expected.site) if expected.site else until_ms
     spared_until_ms = spared_ms + expected.at_most * 1000
     failed = [f for f in ground.crowd.failures if from_ms <= f.at_ms <= until_ms]
-    bad = [f for f in failed if not (expected.site and spared_ms <= f.at_ms <= spared_until_ms)]
+    sessions = ground.play.walkers.app
+    bad = [
+        f
+        for f in failed
+        if not (spared_ms <= f.at_ms <= spared_until_ms and (f.site == expected.site or f.app == sessions))
+    ]
     asked = ground.crowd.newest.asked
     excused = f", {len(failed) - len(bad)} while {expected.site} was dying" if len(failed) > len(bad) else ""
     first_bad = f" (first: {bad[0].app} at {bad[0].site}: {bad[0].why})" if bad else ""

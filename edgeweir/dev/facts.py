@@ -69,9 +69,10 @@ class Ordered(msgspec.Struct):
 
 
 class Facts:
-    """Everything that was said so far."""
+    """Everything that was said since `since_ms`, and every row: a kept run begins with those of the run before."""
 
-    def __init__(self) -> None:
+    def __init__(self, since_ms: int = 0) -> None:
+        self._since_ms = since_ms
         self.decisions: dict[str, Decided] = {}
         self.healths: list[tuple[int, HealthDecision]] = []
         self.commands: dict[str, Ordered] = {}
@@ -94,7 +95,7 @@ class Facts:
         self.records += 1
         name = record.topic.removeprefix(prefix)
         self._note_event((name, record.partition, record.offset), record.timestamp)
-        if name in _ONLY_TIMES:
+        if name in _ONLY_TIMES or (record.timestamp < self._since_ms and not cat.BY_NAME[name].row):
             return None
         if name == cat.DEAD_LETTER.name:
             self.dead_letters += 1

@@ -81,7 +81,7 @@ class Demo:
         self._plan = plan
         self._run = run
         self._started_ms = started_ms
-        self._facts = Facts()
+        self._facts = Facts(started_ms)
         self._crowd = CrowdBook()
         self._stopping = asyncio.Event()
         live = tuple(site.site for site in plan.play.live)

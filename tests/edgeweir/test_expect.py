@@ -240,8 +240,12 @@ def test_failures_are_excused_only_while_the_killed_site_dies(ground: Ground) ->
     line = expected("served", site="harbour", at_most=5, made_by_s=90, done_by_s=100)
     ground.crowd.take(Line(asked=100, failures=[Failure(at(52), "video", "harbour", "refused")]))
     assert judged(ground, line).holds
-    ground.crowd.take(Line(asked=200, failures=[Failure(at(20), "video", "stadium", "503")]))
+    ground.crowd.take(Line(asked=150, failures=[Failure(at(53), "game", "hill", "503")]))
+    assert judged(ground, line).holds
+    ground.crowd.take(Line(asked=200, failures=[Failure(at(53), "video", "stadium", "503")]))
     assert judged(ground, line).fault == "1 requests failed (first: video at stadium: 503)"
+    ground.crowd.take(Line(asked=300, failures=[Failure(at(20), "video", "harbour", "503")]))
+    assert judged(ground, line).fault.startswith("2 requests failed")
 
 
 def test_a_command_said_twice_or_done_twice_is_told(ground: Ground) -> None:

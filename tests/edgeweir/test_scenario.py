@@ -83,6 +83,13 @@ def test_a_repeat_and_a_gap_are_seen() -> None:
     assert (counter.repeats, counter.gaps) == (1, 1)
 
 
+def test_a_session_that_a_kept_run_left_goes_on_where_it_stood() -> None:
+    counter = Counter()
+    told(counter, 17, "a")
+    told(counter, 18, "a")
+    assert (counter.gaps, counter.repeats) == (0, 0)
+
+
 def test_a_lost_answer_may_have_counted_once() -> None:
     counter = Counter()
     told(counter, 1, "a")
