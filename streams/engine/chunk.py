@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from streams.engine.owner import Owner
 
 
+CAREFUL_RECORDS = 16
+"""So many records are announced one by one; who survives them is not killed by the first record."""
+
+
 class Chunk:
     """Records for one controller, bound to the ownership under which they were fetched."""
 
@@ -76,15 +80,15 @@ class Chunk:
     async def _fold_carefully(self, handle: Handle) -> None:
         """Something killed the worker again and again: journal each attempt before it is made."""
         owner = self._owner
-        for record in self.records:
-            if owner.is_live and owner.writer is not None:
-                await owner.writer.note(Kind.ATTEMPT, self.place(record.offset))
+        for record in self.records[:CAREFUL_RECORDS]:
+            if owner.writer is None or not await owner.writer.note(Kind.ATTEMPT, self.place(record.offset)):
+                break
             if owner.is_live:
                 self._fold([record], record.offset, handle)
                 owner.poke()
         self._leave_queue()
         if owner.is_live:
-            self._fold([], self.last, handle)
+            self._fold(self.records, self.last, handle)
             owner.is_careful = False
 
     def place(self, offset: int) -> str:

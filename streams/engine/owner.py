@@ -101,8 +101,7 @@ class Owner:
         if self._lazy is not None:
             self._lazy.cancel()
         if self.writer is not None:
-            self.writer.is_broken = True
-            self.writer.room.set()
+            self.writer.give_up()
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:

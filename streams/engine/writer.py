@@ -35,7 +35,7 @@ class Flight(msgspec.Struct):
     sent_ms: float
     kind: Kind
     frame: Frame | None = None
-    noted: asyncio.Future[None] | None = None
+    noted: asyncio.Future[bool] | None = None
 
 
 class Note(msgspec.Struct):
@@ -43,7 +43,7 @@ class Note(msgspec.Struct):
 
     kind: Kind
     place: str
-    noted: asyncio.Future[None]
+    noted: asyncio.Future[bool]
 
 
 class JournalWriter:
@@ -72,6 +72,8 @@ class JournalWriter:
         self._views, self._history = views, history
         self._sealed: deque[Frame] = deque()
         self._notes: deque[Note] = deque()
+        self._awaited: list[asyncio.Future[bool]] = []
+        self._is_given_up = False
         self._slots = asyncio.Semaphore(_ON_THE_WAY)
 
     @property
@@ -102,12 +104,26 @@ class JournalWriter:
             self.records_since_checkpoint = 0
             self.wake.set()
 
-    async def note(self, kind: Kind, place: str) -> None:
-        """Journal a crash or an attempt; returns once it is history."""
-        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def note(self, kind: Kind, place: str) -> bool:
+        """Journal a crash or an attempt; True once it is history, False if the partition was lost before."""
+        if self._is_given_up:
+            return False
+        noted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._notes.append(Note(kind, place, noted))
+        self._awaited.append(noted)
         self.wake.set()
-        await asyncio.wait_for(noted, ACK_TIMEOUT_S)
+        try:
+            return await asyncio.wait_for(noted, ACK_TIMEOUT_S)
+        finally:
+            self._awaited.remove(noted)
+
+    def give_up(self) -> None:
+        """The partition is lost: nothing more is cut, and who waits for a note or for room is told."""
+        self.is_broken = self._is_given_up = True
+        self.room.set()
+        for noted in self._awaited:
+            if not noted.done():
+                noted.set_result(False)
 
     async def write(self) -> None:
         """Send frames for ever; ProduceFailed when one cannot be sent."""
@@ -162,7 +178,7 @@ class JournalWriter:
         await self._send(header, [], None, note.noted)
 
     async def _send(
-        self, header: Header, records: list[Record], frame: Frame | None, noted: asyncio.Future[None] | None = None
+        self, header: Header, records: list[Record], frame: Frame | None, noted: asyncio.Future[bool] | None = None
     ) -> None:
         crashpoints.reached("before_send")
         sent_ms = monotonic_ms()
@@ -189,7 +205,7 @@ class JournalWriter:
             if flight.kind == Kind.BEGIN:
                 self.begin_offset = offset
             if flight.noted is not None and not flight.noted.done():
-                flight.noted.set_result(None)
+                flight.noted.set_result(True)
             if flight.frame is not None:
                 self._history(flight.frame, self.begin_offset)
 
