@@ -23,7 +23,7 @@ class Counter(msgspec.Struct):
 
 
 def told(counter: Counter, number: int, site: str) -> None:
-    """An answer came from a site with the session's number; the first one says where the session stands (a kept run)."""
+    """An answer came from a site with the session's number; the first one says where it stands (a run may be kept)."""
     if counter.last and number > counter.last + 1 + counter.lost:
         counter.gaps += 1
     elif number <= counter.last:
