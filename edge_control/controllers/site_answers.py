@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from edge_control.controllers import site_reports
+from edge_control.controllers import site_reports, site_spill
 from edge_control.controllers.site_rows import AppRow
 from edge_control.controllers.site_turn import Turn
 from schemas.statuses import CommandState, Hello, Observed, Status
@@ -63,6 +63,7 @@ def take_hello(turn: Turn, hello: Hello) -> None:
     if newer:
         site.boot_before, site.boot_id = site.boot_id, hello.boot_id
         turn.books.sites[site.site_id] = site
+        site_spill.say_anew(turn, site.site_id)
     found = _replicas_by_app(hello)
     for app_id, there in found.items():
         if there.replicas and f"{app_id}@{site.site_id}" not in turn.books.apps:

@@ -34,8 +34,17 @@ def place(turn: Turn, ask: PlaceReplicas) -> None:
         reply_keyspace=ask.reply_keyspace,
         replicas=ask.replicas,
     )
-    row.asks = [*(one for one in row.asks if one.request_id != ask.request_id), waiting]
+    row.asks = [*(one for one in row.asks if _still_waits(one, ask)), waiting]
     turn.put_app(row)
+
+
+def _still_waits(one: Ask, newer: PlaceReplicas) -> bool:
+    """Orders are absolute: what asked for more is no longer wanted, and another attempt at the same order replaces it.
+
+    The app controller names the attempts at one order `id`, `id.2`, `id.3`; an answer to one answers them all.
+    """
+    order, newer_order = one.request_id.partition(".")[0], newer.request_id.partition(".")[0]
+    return one.replicas <= newer.replicas and order != newer_order
 
 
 def _why_refused(turn: Turn, row: AppRow, ask: PlaceReplicas) -> str:

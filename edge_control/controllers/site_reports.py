@@ -17,9 +17,12 @@ REPORT_AGAIN_MS: Final = 5_000
 
 
 def beat(turn: Turn, site: SiteRow, batch: NodeTelemetryBatch) -> None:
-    """Tell the region that the site reports; a batch that waited in a buffer proves nothing about now."""
+    """Tell the region that the site reports.
+
+    A batch that waited in a buffer proves nothing about now; nor does one from before the proof that all is dead.
+    """
     region_id = turn.view.region_of(site.site_id)
-    if not region_id or batch.buffered or not _is_due(turn, site, "beat", BEAT_MS):
+    if not region_id or batch.buffered or site.dead_ms or not _is_due(turn, site, "beat", BEAT_MS):
         return
     body = SiteBeat(
         site_id=site.site_id,

@@ -86,6 +86,14 @@ def lift_drains(turn: Turn, site_id: str) -> None:
         _follow_drain(turn, site_id, peer, Reason.EXPIRED)
 
 
+def say_anew(turn: Turn, site_id: str) -> None:
+    """The ingress was started anew and knows no shares: it gets those that are wanted now."""
+    for row in turn.books.routes_of(site_id):
+        if row.until_ms > turn.now_ms:
+            turn.put_route(row)
+            _send(turn, row)
+
+
 def take_status(turn: Turn, status: Status) -> None:
     """Follow a command on weights to its end, and answer who waits for it."""
     row = turn.books.routes[turn.books.shifts[status.command_id]]

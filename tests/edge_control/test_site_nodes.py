@@ -153,6 +153,18 @@ def test_a_site_proven_dead_is_told_to_the_region_and_gets_no_orders() -> None:
     assert scalings(back) == [("ScaleOut", 2)]
 
 
+def test_a_batch_from_before_the_proof_of_death_does_not_make_the_region_believe_in_life() -> None:
+    site = settled()
+    site.wait(1_000)
+    late = both(site)
+    taken_ms = site.now_ms
+    site.wait(1_000)
+    site.give(evidence(site, NodePhase.FENCED, whole=True), cat.NODE_TELEMETRY)
+    site.wait(1_000)
+    assert bodies(site.batch(*late, observed_at_ms=taken_ms), SiteBeat) == []
+    assert len(bodies(site.batch(*both(site)), SiteBeat)) == 1
+
+
 def test_a_cordoned_node_keeps_its_replicas_but_gives_no_new_room() -> None:
     site = settled()
     site.wait(1_000)

@@ -203,3 +203,15 @@ def test_room_is_freed_when_the_executor_reports_and_not_when_it_is_ordered_to_s
     assert not granted(site, "r2", 1)
     site.answer(bodies(said, Command)[0], CommandState.SUCCEEDED)
     assert granted(site, "r3", 14)
+
+
+def test_an_order_that_is_no_longer_wanted_waits_for_no_answer() -> None:
+    site = ready()
+    site.place("p1", 3)
+    site.place("p1.2", 3)
+    assert [ask.request_id for ask in site.row().asks] == ["p1.2"]
+    site.place("p2", 1)
+    said = site.place("p3", 2)
+    assert [ask.request_id for ask in site.row().asks] == ["p2", "p3"]
+    assert [reply.request_id for reply in bodies(site.obey(said), Placed)] == ["p2", "p3"]
+    assert site.row().asks == []

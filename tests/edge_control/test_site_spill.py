@@ -147,3 +147,16 @@ def test_the_site_row_shows_what_leaves_the_ingress() -> None:
     site.wait(1_000)
     (row,) = bodies(site.wait(250) + site.batch(), SiteInventory) or bodies(site.said, SiteInventory)[-1:]
     assert [(spill.app_id, spill.to_site, spill.permille) for spill in row.spill] == [("video", "b", 300)]
+
+
+def test_an_ingress_that_was_started_anew_gets_its_shares_again_at_its_hello() -> None:
+    site = ready()
+    site.hello(boot="x1")
+    site.obey(site.spill("s1", TO_B))
+    assert sent(site.hello(boot="x1")) == []
+    said = site.hello(boot="x2")
+    assert sent(said) == [("Offload", (TO_B,))]
+    site.obey(said)
+    assert site.controller.books.routes["video@a"].applied == 2
+    site.wait(70_000)
+    assert sent(site.hello(boot="x3")) == []
