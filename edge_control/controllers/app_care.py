@@ -96,7 +96,7 @@ def _arrive(care: Care) -> None:
         row.debts.append(InstanceDebt(site_id=move.source, reservation_id=row.room_id, asleep=asleep))
     if move.kind != RESTART.name:
         row.host, row.room_id = move.target, move.reservation_id
-    row.gone, row.active_since_ms = False, care.turn.now_ms
+    row.gone = row.probe = False
     conclude(care, Outcome.EFFECTIVE)
     row.move = None
     if care.spec.exactly_once:

@@ -50,22 +50,25 @@ def fold_status(turn: Turn, app_id: str, status: Status) -> None:
         settle_debt(care, debt)
     elif debt is not None:
         debt.command_id = ""
-    elif status.command_id == row.renewal_id and lost:
-        row.gone = True
+    elif status.command_id == row.renewal_id and (done or lost):
+        row.gone, row.probe = lost, False
     turn.books.put_instance(row)
 
 
 def fold_hello(turn: Turn, app_id: str, hello: Hello) -> None:
-    """An executor shows what it runs of this app: debts wake, lost copies are noticed, sleeping ones are renewed."""
+    """An executor shows what it runs of this app: debts wake, sleeping copies are renewed.
+
+    A copy that is not shown is asked for (`Renew`): a hello may be older than what was started since.
+    """
     there = {item.resource_id: item for item in hello.observed}
     for care in _cares(turn, app_id):
         row, found = care.row, there.get(care.row.instance_id)
         debt = next((debt for debt in row.debts if debt.site_id == hello.site_id), None)
         if debt is not None:
             _wake(care, debt, found)
-        elif row.host == hello.site_id and row.moving is None and hello.at_ms >= row.active_since_ms:
-            row.gone = found is None
-            if found is not None and found.state in (CopyState.FROZEN, CopyState.PARKED):
+        elif row.host == hello.site_id and row.moving is None:
+            row.gone, row.probe = row.gone and found is None, found is None
+            if found is None or found.state in (CopyState.FROZEN, CopyState.PARKED):
                 turn.say([renew(care)])
         else:
             continue

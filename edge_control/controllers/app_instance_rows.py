@@ -55,7 +55,8 @@ class SavedState(Row, kw_only=True):
 class InstanceRow(Row, kw_only=True):
     """One stateful instance of an app; `host` is empty until it first ran, `gone` when its host lost it.
 
-    `leases` is the latest lease ever sent to each site. `refused` are sites that said no, and until when.
+    `leases` is the latest lease ever sent to each site, `wakes` until when an order sent there may still wake a copy.
+    `probe`: a hello did not show its copy; `Renew` asks. `refused` are sites that said no, and until when.
     `retired`: no longer wanted, it ends once all its debts are paid.
     """
 
@@ -63,11 +64,12 @@ class InstanceRow(Row, kw_only=True):
     app_id: str
     host: str = ""
     room_id: str = ""
-    active_since_ms: int = 0
     gone: bool = False
+    probe: bool = False
     retired: bool = False
     revision: int = 0
     leases: dict[str, int] = msgspec.field(default_factory=dict)
+    wakes: dict[str, int] = msgspec.field(default_factory=dict)
     renewal_id: str = ""
     renewed_at_ms: int = 0
     saved: SavedState | None = None
@@ -81,6 +83,11 @@ class InstanceRow(Row, kw_only=True):
     def moving(self) -> InstanceMove | None:
         """The open procedure, if there is one."""
         return self.move if self.move is not None and self.move.state.open else None
+
+    def note_lease(self, site_id: str, until_ms: int, wakes_until_ms: int) -> None:
+        """An order was sent that lets a copy there be active until then, if it is seen in time."""
+        self.leases[site_id] = max(until_ms, self.leases.get(site_id, 0))
+        self.wakes[site_id] = max(wakes_until_ms, self.wakes.get(site_id, 0))
 
     def next_revision(self) -> int:
         """The next number that fences a command; it only grows."""

@@ -20,6 +20,7 @@ from topics.catalogue import Keyspace
 
 _SITE_MS: Final = 2_000
 _ACTIVATE_MS: Final = 3_000
+_DISCARDS_BEFORE_DEBT: Final = 3
 
 
 def _reserve(care: Care, ask: Ask) -> list[Output]:
@@ -101,17 +102,29 @@ def _discard(care: Care, ask: Ask) -> list[Output]:
 
 
 def _is_lease_over(care: Care) -> bool:
-    """Whether no copy at the dead site can still be active: proof, no leases, or the last one sent has lapsed."""
+    """Whether no copy at the dead site can be or become active: no lease counts, or the last one sent has lapsed.
+
+    With proof of death it is enough that no order sent before can still wake a copy if the site comes back.
+    """
     source = care.move.source
-    if not care.spec.exactly_once or is_evidenced(care.turn, source):
+    if not care.spec.exactly_once:
         return True
-    return care.row.leases.get(source, 0) + care.skew_ms < care.turn.now_ms
+    last = care.row.wakes if is_evidenced(care.turn, source) else care.row.leases
+    return last.get(source, 0) + care.skew_ms < care.turn.now_ms
 
 
 def _cannot_count(care: Care) -> bool:
-    move = care.move
-    lapsed = max(move.start_by_ms, move.lease_until_ms) + care.skew_ms < care.turn.now_ms
-    return is_evidenced(care.turn, move.target) or (care.spec.exactly_once and lapsed)
+    """What was ordered is too late to start, and proof or its lapsed lease says that nothing runs there.
+
+    A silent target without leases is left to a debt after a few questions: else it would hold the instance for ever.
+    """
+    move, settled_ms = care.move, care.turn.now_ms - care.skew_ms
+    if move.start_by_ms >= settled_ms:
+        return False
+    if care.spec.exactly_once and move.lease_until_ms < settled_ms:
+        return True
+    leaves_debt = not care.spec.exactly_once and move.kind != "original" and move.tries >= _DISCARDS_BEFORE_DEBT
+    return leaves_debt or is_evidenced(care.turn, move.target)
 
 
 def _book_debt(care: Care) -> None:

@@ -86,7 +86,7 @@ def renew(care: Care) -> Output:
     row = care.row
     row.renewal_id, row.renewed_at_ms = care.turn.new_id("renew", row.instance_id), care.turn.now_ms
     until_ms = care.turn.now_ms + care.policy.lease_ms if care.spec.exactly_once else 0
-    row.leases[row.host] = max(until_ms, row.leases.get(row.host, 0))
+    row.note_lease(row.host, until_ms, care.turn.now_ms + _START_WITHIN_MS)
     ask = Ask(row.renewal_id, 1, care.turn.now_ms, "", "renew", "renew")
     params = RenewParams(resources=(row.instance_id,))
     return _command(
@@ -102,7 +102,7 @@ def order(care: Care, ask: Ask, step: MoveStep, site_id: str, *, start_by_ms: in
         move.revised_for, move.revision = ask.id, care.row.next_revision()
     until_ms = ask.at_ms + lease_ms if lease_ms else 0
     if until_ms:
-        care.row.leases[site_id] = max(until_ms, care.row.leases.get(site_id, 0))
+        care.row.note_lease(site_id, until_ms, until_ms)
     params = MoveParams(
         step=step,
         app_id=care.row.app_id,

@@ -23,6 +23,7 @@ from schemas.inventory import Health
 from schemas.policy import PlacementPolicy
 
 _TRY_EVERY_MS: Final = 3_000
+_ASK_AGAIN_MS: Final = 5_000
 _EFFECT_MS: Final = 30_000
 _WELL: Final = (Health.ALIVE, Health.UNKNOWN)
 
@@ -68,8 +69,15 @@ def _look(care: Care) -> None:
         _rescue(care)
     elif row.gone and health in _WELL:
         _restart(care)
-    elif care.spec.exactly_once and turn.now_ms - row.renewed_at_ms >= care.policy.lease_renew_ms:
+    elif _is_renewal_due(care):
         turn.say([renew(care)])
+
+
+def _is_renewal_due(care: Care) -> bool:
+    """A lease is kept up; a question whether the copy is there is asked until it is answered."""
+    waited_ms = care.turn.now_ms - care.row.renewed_at_ms
+    asks = care.row.probe and waited_ms >= _ASK_AGAIN_MS
+    return asks or (care.spec.exactly_once and waited_ms >= care.policy.lease_renew_ms)
 
 
 def _go_on(care: Care) -> None:
@@ -92,7 +100,7 @@ def _let_go(care: Care) -> None:
         decide(
             care.turn, care.spec, Verdict.RELEASE, _resource(row), Reason.SPEC_CHANGED, kind="scaling", site_id=row.host
         )
-        row.host = row.room_id = ""
+        row.host, row.room_id, row.probe = "", "", False
 
 
 def _rescue(care: Care) -> None:

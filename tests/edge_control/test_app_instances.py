@@ -50,9 +50,9 @@ class Ward(AppWorld):
         self.carries_out(activate)
         return activate
 
-    def until(self, kind: type[Message]) -> list[Output]:
+    def until(self, kind: type[Message], seconds: int = 10) -> list[Output]:
         """Let time pass until something of this kind is said."""
-        for _ in range(10):
+        for _ in range(seconds):
             said = self.run(1000)
             if bodies(said, kind):
                 return said
@@ -216,12 +216,17 @@ def test_an_exactly_once_instance_waits_until_its_last_lease_at_the_dead_site_is
     assert bodies(ward.run(3000), AskLease)
 
 
-def test_evidence_of_death_ends_that_wait() -> None:
+def test_evidence_of_death_ends_that_wait_once_no_order_in_the_log_can_wake_the_old_copy() -> None:
     ward = Ward(exactly_once=True)
     ward.starts()
     ward.saves(1)
-    ward.rescues()
+    ward.is_now("a", Health.DEAD, evidenced=True)
+    ask = one(ward.until(Reserve), Reserve)
+    assert not bodies(ward.commits(one(ward.grants(ask), Commit)), AskLease)
+    waited = ward.until(AskLease, 20)
+    ward.carries_out(one(ward.leases(one(waited, AskLease)), Command))
     assert ward.host == "b"
+    assert ward.app.books.instances[NAME].leases["a"] > ward.now_ms + 600_000
 
 
 def test_leases_of_exactly_once_instances_are_renewed_in_time() -> None:
@@ -271,7 +276,9 @@ def test_a_host_that_forgot_its_copy_restarts_it_from_the_checkpoint_in_place() 
     ward.starts()
     ward.saves(3)
     ward.run(1000)
-    ward.greets("a")
+    question = one(ward.greets("a"), Command)
+    assert isinstance(question.params, RenewParams)
+    ward.carries_out(question, code="no-state")
     permit = one(ward.until(AskLease), AskLease)
     activate = one(ward.leases(permit), Command)
     state = params(activate).state
@@ -279,6 +286,30 @@ def test_a_host_that_forgot_its_copy_restarts_it_from_the_checkpoint_in_place() 
     assert (activate.target.site_id, state.version) == ("a", 3)
     ward.carries_out(activate)
     assert not ward.app.books.instances[NAME].gone
+
+
+def test_a_hello_from_before_the_copy_was_started_restarts_nothing() -> None:
+    ward = Ward()
+    ward.starts()
+    ward.saves(3)
+    lost_on_the_way = one(ward.greets("a"), Command)
+    again = one(ward.run(6000), Command)
+    assert [isinstance(c.params, RenewParams) for c in (lost_on_the_way, again)] == [True, True]
+    ward.carries_out(again)
+    assert ward.run(20_000) == []
+
+
+def test_a_target_that_falls_silent_for_good_does_not_hold_the_instance_for_ever() -> None:
+    ward = Ward()
+    ward.starts()
+    ward.saves(1)
+    ward.is_now("a", Health.DEAD, evidenced=True)
+    permit = one(ward.commits(one(ward.grants(one(ward.until(Reserve), Reserve)), Commit)), AskLease)
+    silent = one(ward.leases(permit), Command).target.site_id
+    ward.is_now(silent, Health.DEAD)
+    assert one(ward.until(Reserve, 60), Reserve).site_id not in ("a", silent)
+    debts = {debt.site_id: debt.asleep for debt in ward.app.books.instances[NAME].debts}
+    assert debts[silent]
 
 
 def test_an_unanswered_activation_is_asked_again_and_then_discarded_with_its_room_as_a_debt() -> None:
@@ -330,7 +361,9 @@ def test_a_takeover_at_every_step_of_a_rescue_changes_nothing() -> None:
         pause()
         commit = one(ward.grants(ask), Commit)
         pause()
-        permit = one(ward.commits(commit), AskLease)
+        ward.commits(commit)
+        pause()
+        permit = one(ward.until(AskLease, 20), AskLease)
         pause()
         activate = one(ward.leases(permit), Command)
         pause()
