@@ -9,17 +9,17 @@ from collections.abc import Awaitable, Callable
 from edge_executors.http_client import BrokenError, Peer, UnsentError
 from edgeweir.dev.broker import Broker
 from edgeweir.dev.children import Child
-from edgeweir.dev.crew import Crew, load_code
+from edgeweir.dev.crew import Crew
 from edgeweir.dev.errors import NoAnswer
 from edgeweir.dev.facts import Facts
-from edgeweir.dev.kit import Kit
-from edgeweir.dev.ports import LOOPBACK, free_port, friendly_pair
+from edgeweir.dev.ports import LOOPBACK
 from edgeweir.dev.relay import Relay
 from edgeweir.dev.runs import Run
 from edgeweir.dev.scenario import Scenario
 from edgeweir.dev.scenario_estate import documents
-from edgeweir.dev.server_properties import TEST_SETTINGS, Uplink
+from edgeweir.dev.server_properties import Uplink
 from schemas.sections import KafkaSettings
+from topics import catalogue as cat
 from topics import provision
 from topics.connect import Connect
 from topics.publish import publish
@@ -27,25 +27,20 @@ from topics.publish import publish
 _DEADLINE_S = 40.0
 _KICKOFF_DEADLINE_S = 15.0
 _POLL_S = 0.1
+_LATER = (cat.INVENTORY_NODE, cat.INVENTORY_TERMINAL, cat.STEERING, *cat.DECISIONS.values(), cat.DEAD_LETTER)
+_FIRST = tuple(topic for topic in cat.CATALOGUE if topic not in _LATER)
 Tell = Callable[[str, str], None]
 
 
 class Stage:
     """One demo's broker, relay and crew."""
 
-    def __init__(self, run: Run, scenario: Scenario, tell: Tell) -> None:
+    def __init__(self, run: Run, scenario: Scenario, door: tuple[Broker, Uplink], tell: Tell) -> None:
         self.scenario = scenario
         self.relays: dict[str, Relay] = {}
         self.crew = Crew(run, scenario)
-        self._run = run
+        self._broker, self._uplink = door
         self._tell = tell
-
-    async def start_broker(self, kit: Kit) -> None:
-        """Start Kafka, with a second door for sites whose uplink will be cut, and load the crew's code meanwhile."""
-        self._uplink = Uplink(free_port(), free_port())
-        self._broker = Broker(self._run, kit, settings=TEST_SETTINGS, choose_ports=friendly_pair, uplink=self._uplink)
-        await asyncio.gather(self._broker.start(), asyncio.to_thread(load_code))
-        self._tell("kafka", f"ready at {self._broker.bootstrap}")
 
     async def open(self) -> Connect:
         """Make the topics, declare the estate, then let everybody begin, those who will be cut through the relay.
@@ -54,6 +49,7 @@ class Stage:
         ask for leaders ten times a second would take the processor that it needs.
         """
         bootstrap = self._broker.bootstrap
+        self._tell("kafka", f"ready at {bootstrap}")
         self.connect = Connect(KafkaSettings(bootstrap=bootstrap))
         await _apply_topics(self.connect, bootstrap)
         estate = await self._declare()
@@ -122,12 +118,14 @@ class Stage:
 
 
 async def _apply_topics(connect: Connect, bootstrap: str) -> None:
+    """In two steps: a broker makes partitions one by one, and what nobody needs at first shall not stand in the way."""
     settings = KafkaSettings(bootstrap=bootstrap)
     admin = connect.admin("edgeweir-dev")
     await admin.start()
     try:
-        goal = provision.wanted(settings)
-        await provision.apply(admin, goal, provision.plan(goal, {}))
+        for topics in (_FIRST, _LATER):
+            goal = provision.wanted(settings, topics)
+            await provision.apply(admin, goal, provision.plan(goal, {}))
     finally:
         await admin.close()
 

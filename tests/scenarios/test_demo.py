@@ -96,7 +96,7 @@ def until_gone(processes: list[psutil.Process], deadline_s: float = 15) -> None:
 def test_a_killed_supervisor_leaves_nobody(demo: Callable[..., Demo]) -> None:
     one = demo()
     one.until_said("kick-off")
-    one.until_said("crowd")
+    one.until_said("sessions")  # the crowd's first line: replicas serve it
     everybody = one.everybody()
     assert len(everybody) > 10
     one.process.kill()
