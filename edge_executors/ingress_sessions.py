@@ -64,7 +64,7 @@ class SessionRouter:
     async def try_once(self, asked: Asked) -> Response | None:
         """One look at where the copy is now."""
         copy = self._copies.get(asked.session_id)
-        rule = None if asked.hops else self._routes.rule(asked.terminal_id, asked.app_id)
+        rule = None if asked.hops else self._routes.rule(asked.terminal_id, asked.app_id, asked.session_id)
         if rule is not None and rule.host_site != self._routes.site_id:
             return await self._pass_on(asked, self._routes.url(rule.host_site, rule.endpoint))
         if copy is not None and self._may_serve(copy, asked, rule):

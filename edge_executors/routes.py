@@ -1,4 +1,4 @@
-"""Where an ingress sends traffic, as data set by commands: shares per app, rules per terminal; each ends by itself."""
+"""Where an ingress sends traffic, as data set by commands: shares per app, rules per session; each ends by itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .state_client import PeerSite
 
 _WHOLE = 1000
 _HERE = ""
+RuleName = tuple[str, str, str]
+"""Terminal, app and session: two sessions of one app on one terminal may live at different sites."""
 
 
 class Weights:
@@ -37,7 +39,7 @@ class Routes:
         self._news = news
         self._now_ms = now_ms
         self._spills: dict[str, SpillParams] = {}
-        self._rules: dict[tuple[str, str], RuleParams] = {}
+        self._rules: dict[RuleName, RuleParams] = {}
         self._weights: dict[str, Weights] = {}
 
     def set_shares(self, params: SpillParams) -> None:
@@ -52,16 +54,17 @@ class Routes:
         return spill.shares
 
     def set_rule(self, params: RuleParams) -> None:
-        """One terminal's rule for one app, or its end."""
+        """One session's rule, or its end."""
+        name = (params.terminal_id, params.app_id, params.session_id)
         if params.present:
-            self._rules[(params.terminal_id, params.app_id)] = params
+            self._rules[name] = params
         else:
-            self._rules.pop((params.terminal_id, params.app_id), None)
+            self._rules.pop(name, None)
         self._news.tell(params.session_id)
 
-    def rule(self, terminal_id: str, app_id: str) -> RuleParams | None:
+    def rule(self, terminal_id: str, app_id: str, session_id: str) -> RuleParams | None:
         """The rule in force now."""
-        rule = self._rules.get((terminal_id, app_id))
+        rule = self._rules.get((terminal_id, app_id, session_id))
         return None if rule is None or rule.until_ms <= self._now_ms() else rule
 
     def rules(self) -> tuple[RuleParams, ...]:

@@ -193,15 +193,18 @@ class LiveSite:
             callback(event)
 
     def _report_checkpoint(self, copy: Copy, report: CheckpointReport) -> None:
-        is_instance = copy.name.kind == "instance"
-        key, keyspace = (copy.name.app_id, Keyspace.APP) if is_instance else (copy.name.terminal_id, Keyspace.TERMINAL)
+        key, keyspace = _owner_of(copy.name)
         event_id = f"{self.executor.boot_id}/{report.resource_id}/{report.version}/{report.at_ms}"
         self.executor.report(self.settings.site_id, key, keyspace, event_id, report)
 
     async def _tell_owners(self, lost: Sequence[Copy]) -> None:
-        for copy in lost:
-            owner = (copy.name.terminal_id, str(Keyspace.TERMINAL))
-            await self.executor.hello(self.settings.site_id, "copy-lost", owner)
+        for key, keyspace in dict.fromkeys(_owner_of(copy.name) for copy in lost):
+            await self.executor.hello(self.settings.site_id, "copy-lost", (key, str(keyspace)))
+
+
+def _owner_of(name: CopyName) -> tuple[str, Keyspace]:
+    """Sessions and devices are their terminal's, instances their app's."""
+    return (name.app_id, Keyspace.APP) if name.kind == "instance" else (name.terminal_id, Keyspace.TERMINAL)
 
 
 class _Silence:

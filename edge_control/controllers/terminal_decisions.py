@@ -93,7 +93,7 @@ def breakout(act: Act, rule: Rule) -> Output:
         decision_id=derive_id("decision/Breakout", act.session.session_id, act.cause.event_id, revision),
         kind="offload",
         verdict=Verdict.BREAKOUT,
-        resource=Resource(type="rule", id=f"{act.terminal.terminal_id}/{act.session.app_id}"),
+        resource=Resource(type="rule", id=act.session.session_id),
         cause=act.cause,
         decided_at_ms=act.now_ms,
         reason=Reason.LOCAL_BREAKOUT if local else Reason.STAY_CHEAPER,

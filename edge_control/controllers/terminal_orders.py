@@ -272,7 +272,7 @@ def rule(act: Act, wanted: Rule) -> Output:
         params=params,
         action=Action.BREAKOUT if wanted.host else Action.REVERT,
         revision=wanted.revision,
-        resource=Resource(type="rule", id=f"{act.terminal.terminal_id}/{act.session.app_id}"),
+        resource=Resource(type="rule", id=act.session.session_id),
         start_by_ms=wanted.until_ms,
         kind=CommandKind.OFFLOAD,
     )

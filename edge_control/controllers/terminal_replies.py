@@ -17,6 +17,8 @@ from schemas.statuses import CommandState, CopyState, Hello, Observed, Status
 
 Kinds = dict[str, Kind[Act]]
 _NO_STATE = "no-state"
+_RULE = "rule"
+"""A session's rule at an ingress has the session's id."""
 
 
 def replied(act: Act, reply: Reserved | Committed | Lease, kinds: Kinds) -> list[Output]:
@@ -154,7 +156,7 @@ def checkpointed(act: Act, report: CheckpointReport) -> None:
 def greeted(act: Act, hello: Hello, kinds: Kinds, *, newer_boot: bool) -> list[Output]:
     """An executor says what it runs: what it lost is ordered anew, what it keeps for us is judged."""
     session, site_id = act.session, hello.site_id
-    seen = next((o for o in hello.observed if o.resource_id == session.session_id), None)
+    seen = next((o for o in hello.observed if o.resource_id == session.session_id and o.kind != _RULE), None)
     outputs = _greet_procedure(act, site_id, kinds) if newer_boot else []
     for rule in session.rules:
         if rule.ingress == site_id:

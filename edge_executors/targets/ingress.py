@@ -1,4 +1,4 @@
-"""The embedded ingress as a target: shares of an app's traffic, and rules of single terminals."""
+"""The embedded ingress as a target: shares of an app's traffic, and rules of single sessions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class IngressTarget:
         if isinstance(params, SpillParams):
             return Reading(holds=self._routes.shares(params.app_id) == params.shares)
         if isinstance(params, RuleParams):
-            rule = self._routes.rule(params.terminal_id, params.app_id)
+            rule = self._routes.rule(params.terminal_id, params.app_id, params.session_id)
             return Reading(holds=rule == params if params.present else rule is None)
         return Reading(holds=False)
 
@@ -57,7 +57,7 @@ class IngressTarget:
         return tuple(
             Found(
                 kind="rule",
-                observed=Observed(resource_id=f"{rule.terminal_id}/{rule.app_id}"),
+                observed=Observed(resource_id=rule.session_id, kind="rule"),
                 owner_key=rule.terminal_id,
                 owner_keyspace="terminal",
             )

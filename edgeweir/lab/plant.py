@@ -195,9 +195,9 @@ class Plant(msgspec.Struct, kw_only=True):
 
     def _rule(self, rule: RuleParams) -> None:
         if rule.present:
-            self.rules[f"{rule.terminal_id}/{rule.app_id}"] = rule
+            self.rules[rule.session_id] = rule
         else:
-            self.rules.pop(f"{rule.terminal_id}/{rule.app_id}", None)
+            self.rules.pop(rule.session_id, None)
 
     def _renew(self, renew: RenewParams, lease_until_ms: int) -> None:
         for session_id in renew.resources:

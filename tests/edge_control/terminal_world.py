@@ -124,8 +124,8 @@ class TerminalWorld:
 
     def begin(self, at_site: str, state: SessionState = SessionState.STARTED, **more: Any) -> list[Output]:
         """The user's session begins at a site (or is confirmed, or ends)."""
-        fields: dict[str, Any] = {"observed_at_ms": self.now_ms, "at_site": at_site} | more
-        return self.say(SessionEvent(terminal_id="ann", session_id="s1", app_id="video", state=state, **fields))
+        fields: dict[str, Any] = {"session_id": "s1", "observed_at_ms": self.now_ms, "at_site": at_site} | more
+        return self.say(SessionEvent(terminal_id="ann", app_id="video", state=state, **fields))
 
     def granted(self, ask: Reserve) -> list[Output]:
         """The site grants room."""

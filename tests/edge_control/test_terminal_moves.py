@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from schemas.commands import MoveParams
+from schemas.commands import Command, MoveParams, RuleParams
 from schemas.location import SessionState
 from schemas.requests import AskLease, Commit, Reserve, Reserved
+from schemas.statuses import Observed
 from tests.edge_control.terminal_world import TerminalWorld, command, one, spec, steps, words
 
 
@@ -125,3 +126,21 @@ def test_an_ended_session_is_dropped_and_its_rules_go() -> None:
     world.confirm(sent)
     assert words(world.done(command(sent, "drop@b"))) == ["releaseroom@b"]
     assert world.controller.terminals["ann"].sessions == {}
+
+
+def test_two_sessions_of_one_app_have_rules_of_their_own() -> None:
+    world = at_a()
+    world.begin("a", session_id="s2")
+    rules = [
+        body
+        for output in world.enter("b")
+        if isinstance(body := output.body, Command) and isinstance(body.params, RuleParams)
+    ]
+    assert {rule.resource.id for rule in rules} == {"s1", "s2"}
+
+
+def test_a_rule_in_force_at_a_former_host_is_no_copy_there() -> None:
+    world = at_a()
+    world.enter("b")
+    world.hello("c", Observed(resource_id="s1", kind="rule"))
+    assert world.session.debts == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.commands import MoveStep, RenewParams, StateRef
+from schemas.commands import MoveParams, MoveStep, RenewParams, StateRef
 from schemas.location import SessionEvent, SessionState
 from schemas.statuses import CommandState, CopyState
 from tests.edge_executors.town import Town, Users, succeeded
@@ -209,3 +209,18 @@ async def test_a_session_that_its_user_resumes_is_never_begun_anew(town: Town) -
     users = Users(town.sites["a"].ingress_url)
     assert (await users.next("s1", resume=True)).status == 503
     assert town.sites["a"].copies.get("s1") is None
+
+
+async def test_a_lost_instance_is_told_to_its_app_and_a_lost_session_to_its_terminal(town: Town) -> None:
+    await town.open("a")
+    succeeded(await town.scale("a", "game", 1))
+    soon_ms = time.time_ns() // 1_000_000 + 60_000
+    succeeded(await town.move("a", MoveStep.ACTIVATE, "s1", lease_until_ms=soon_ms))
+    params = MoveParams(step=MoveStep.ACTIVATE, app_id="game", session_id="")
+    succeeded(await town.order("a", params, "instance", "game/0", lease_until_ms=soon_ms))
+    town.ear.heard.clear()
+    town.sites["a"].kill_node("a-1")
+    town.sites["a"].kill_node("a-2")
+    await until(lambda: len(town.ear.hellos()) > 1)
+    told = [(key, hello.owner_keyspace, hello.why) for key, hello in town.ear.hellos()]
+    assert sorted(told) == [("game", "app", "copy-lost"), ("t-s1", "terminal", "copy-lost")]

@@ -149,5 +149,22 @@ class TestEveryTarget:
             endpoint="http://127.0.0.1:1",
             until_ms=soon_ms,
         )
-        assert await site.do(command(rule, "rule", "t/game"))
-        assert await site.do(command(msgspec.structs.replace(rule, present=False), "rule", "t/game"))
+        assert await site.do(command(rule, "rule", "s1"))
+        assert await site.do(command(msgspec.structs.replace(rule, present=False), "rule", "s1"))
+
+    async def test_rules_of_two_sessions_of_one_terminal_and_app_stand_side_by_side(self, site: Everything) -> None:
+        soon_ms = time.time_ns() // 1_000_000 + 60_000
+        first = RuleParams(
+            terminal_id="t",
+            app_id="game",
+            session_id="s1",
+            host_site="b",
+            endpoint="http://127.0.0.1:1",
+            until_ms=soon_ms,
+        )
+        second = msgspec.structs.replace(first, session_id="s2", host_site="a", endpoint="")
+        assert await site.do(command(first, "rule", "s1"))
+        assert await site.do(command(second, "rule", "s2"))
+        assert await site.do(command(msgspec.structs.replace(first, present=False), "rule", "s1"))
+        ended = command(second, "rule", "s2")
+        assert (await site.of(ended).read_back(ended)).holds

@@ -143,7 +143,7 @@ class Town:
             until_ms=until_ms,
             present=present,
         )
-        return await self.order(site_id, params, "rule", f"t-{session}/game")
+        return await self.order(site_id, params, "rule", session)
 
 
 class Users:
