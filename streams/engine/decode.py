@@ -12,6 +12,7 @@ from schemas.cloudevents import Received, read
 from schemas.errors import BadInput, Fault
 from schemas.limits import BATCH, RECORD
 from schemas.registry import TYPES
+from schemas.wire import decoder_for
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.records import Record
 from topics.catalogue import Keyspace, Topic
@@ -56,6 +57,12 @@ class Passed(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome = Arrived | Refused | Stray | Passed
+
+
+def make_decoders() -> None:
+    """Make every decoder before work begins: a type that cannot be decoded must not wait for its first record."""
+    for kind in TYPES.values():
+        decoder_for(kind)
 
 
 def keyspace_of(record: Record) -> Keyspace | None:

@@ -18,6 +18,7 @@ from aiokafka.structs import TopicPartition
 from edge_control.controllers.base import Controller
 from streams.engine.boot import partition_counts
 from streams.engine.chunk import Chunk
+from streams.engine.decode import make_decoders
 from streams.engine.envelopes import Speaker
 from streams.engine.frames import Kind
 from streams.engine.lost import Fenced, StartRefused
@@ -73,6 +74,7 @@ class Engine(mode.Service):
         shell = self.shell = Shell(
             self.settings, self._slot.client_id, lost=self._lost, bug=self._bug, checkpointed=self._checkpointed
         )
+        make_decoders()
         shell.metrics.serve(self.settings.metrics.bind, self.settings.metrics.port)
         await asyncio.gather(
             shell.producers.start(CATALOGUE),
@@ -238,3 +240,7 @@ class Engine(mode.Service):
             await asyncio.wait_for(work, 5.0)  # type: ignore[arg-type]  # any awaitable
         except (KafkaError, TimeoutError, ConnectionError) as error:
             log.debug("given up", why=repr(error))
+        except asyncio.CancelledError:  # a client's own cancelled task, unless somebody cancels us
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
