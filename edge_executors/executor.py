@@ -22,6 +22,7 @@ from schemas.commands import Command, HelloParams, RenewParams, RuleParams, Scal
 from schemas.statuses import CommandState, Fault, Status
 from topics.catalogue import REQUEST, Keyspace
 
+from .aging import Aging
 from .carrying import Carrier
 from .checks import Checks, Judgement, Outcome, Signature
 from .clock import Clock, wall_ms
@@ -37,7 +38,6 @@ from .targets.base import Found, Target
 from .voice import Saying, Voice
 
 _LOG: Final = logging.getLogger(__name__)
-_KEEP_MS: Final = 7 * 24 * 3_600_000
 _WHOLE_STATE: Final = (ScaleParams, SpillParams, RuleParams)
 """A newer one of these says all that an older one said: the older is given up at once."""
 
@@ -71,6 +71,7 @@ class Executor:
         self._outbox = Outbox(store, voice)
         self._hellos = Hellos(store)
         self._fences = Fences(store)
+        self._aging = Aging(store, self._fences)
         self._lanes = Lanes()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._whole: dict[str, str] = {}
@@ -96,7 +97,6 @@ class Executor:
 
     async def start(self) -> None:
         """Say hello to everybody, then take up what an earlier boot left unfinished: verified, not repeated blindly."""
-        self._prune()
         self._outbox.start()
         for site_id in self._sites:
             await self.hello(site_id, f"store-{self.store.lost}" if self.store.lost else "start")
@@ -119,6 +119,7 @@ class Executor:
         accepted = [known for delivery in deliveries if (known := self._take_one(delivery)) is not None]
         for place, position in (positions or {}).items():
             self.store.put("position", place, str(position).encode())
+        self._aging.forget(self._now_ms())
         self.store.commit()
         for known in accepted:
             self._begin(known)
@@ -163,6 +164,7 @@ class Executor:
             status=first(command, who, judgement.state, now_ms, judgement.error),
         )
         self._report(known)
+        self._aging.note(known)
         if judgement.outcome is Outcome.REFUSED:
             _LOG.info("refused %s %s: %s", command.action, command.resource.id, judgement.error)
             return None
@@ -244,15 +246,6 @@ class Executor:
 
     def _target_of(self, command: Command) -> Target | None:
         return next((t for t in self._sites[command.target.site_id] if t.takes(command)), None)
-
-    def _prune(self) -> None:
-        """Ids older than the command topics keep cannot come again."""
-        oldest_ms = self._now_ms() - _KEEP_MS
-        for command_id, raw in self.store.items("command"):
-            known = wire.decode_row(Known, raw)
-            if known.phase is Phase.DONE and known.append_ms < oldest_ms:
-                self.store.remove("command", command_id)
-        self.store.commit()
 
 
 _COPIES: Final = ("session", "device", "instance")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from schemas import wire
 from schemas.commands import Command, Fence
 
@@ -9,6 +11,8 @@ from .records import resource_key
 from .store import Store
 
 Order = tuple[int, int, int]
+_LASTING: Final = ("replicas", "ingress")
+"""Resources of the site itself; sessions and their rules come and go, and have new names each time."""
 
 
 def order_of(fence: Fence) -> Order:
@@ -35,6 +39,11 @@ class Fences:
         """Remember this fence; never lowers a mark."""
         if order_of(command.fence) > self.mark(command):
             self._store.put("fence", _key(command), wire.encode_row(command.fence))
+
+    def forget(self, command: Command) -> None:
+        """Its resource was not spoken of since this command, which is too old to be overtaken by an older one."""
+        if command.resource.type not in _LASTING and order_of(command.fence) >= self.mark(command):
+            self._store.remove("fence", _key(command))
 
 
 def _key(command: Command) -> str:

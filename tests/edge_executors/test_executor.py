@@ -15,7 +15,18 @@ from edge_executors.records import Delivery
 from edge_executors.store import Store
 from edge_executors.targets.simulated import SimulatedTarget
 from edge_executors.voice import Saying
-from schemas.commands import Action, Command, CommandKind, Fence, HelloParams, Params, ScaleParams, Target
+from schemas.commands import (
+    Action,
+    Command,
+    CommandKind,
+    Fence,
+    HelloParams,
+    MoveParams,
+    MoveStep,
+    Params,
+    ScaleParams,
+    Target,
+)
 from schemas.decisions import Resource
 from schemas.policy import Pause
 from schemas.statuses import CommandState, Hello, Status
@@ -70,6 +81,11 @@ class World:
             self._sequence += 1
             self.executor.take([self.delivery(command, append_ms, sequence or self._sequence)], {"t/0": self._sequence})
         await self.executor.settled()
+
+    def kept(self) -> dict[str, list[str]]:
+        """Names of the commands and fences in the store."""
+        kinds = ("command", "fence")
+        return {kind: sorted(key.rpartition("|")[2] for key, _ in self.executor.store.items(kind)) for kind in kinds}
 
     def delivery(self, command: Command, append_ms: int | None, sequence: int) -> Delivery:
         return Delivery(
@@ -274,4 +290,17 @@ async def test_a_store_deleted_under_a_running_executor_is_written_again(world: 
     world.executor.store.rewrite()
     await world.restart()
     await world.give(scale("zombie", 9, revision=0))
+    assert world.ear.states("zombie") == [CommandState.REJECTED]
+
+
+async def test_a_running_executor_forgets_ended_commands_and_the_fences_of_what_came_and_went(world: World) -> None:
+    day_ms = 24 * 3_600_000
+    move = MoveParams(step=MoveStep.ACTIVATE, app_id="video", terminal_id="t", session_id="s1")
+    await world.give(scale("c1", 3))
+    await world.give(order("m1", move, resource=Resource(type="session", id="s1")))
+    assert world.kept() == {"command": ["c1", "m1"], "fence": ["replicas/video@a", "session/s1"]}
+    world.now_ms += day_ms + 3_600_000
+    await world.give(scale("c2", 2, revision=2))
+    assert world.kept() == {"command": ["c2"], "fence": ["replicas/video@a"]}
+    await world.give(scale("zombie", 9, revision=1))
     assert world.ear.states("zombie") == [CommandState.REJECTED]
