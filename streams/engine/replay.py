@@ -5,6 +5,8 @@ What comes out must be the same rows, byte for byte, and the same ids. This, and
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,7 +53,11 @@ class Replay:
         self.rows: dict[str, bytes] = {}
         self.ids: dict[str, list[str]] = {}
         self._inputs, self._views = inputs, views
-        self._news = {topic: list(records) for topic, records in news.items()}
+        self._offsets = {name: [record.offset for record in records] for name, records in inputs.items()}
+        self._news: dict[tuple[Topic, int], deque[Record]] = {}
+        for topic, records in news.items():
+            for record in records:
+                self._news.setdefault((topic, record.partition), deque()).append(record)
         self._cutter = Cutter(partition)
 
     def tell(self, stories: Iterable[Story]) -> Replayed:
@@ -64,10 +70,10 @@ class Replay:
         return Replayed(self.rows, self.ids)
 
     def _advance(self, vector: Vector) -> None:
-        for topic, records in self._news.items():
-            upto, had = vector.get(topic.name, ()), self._views.vector[topic.name]
-            fresh = [r for r in records if had[r.partition] <= r.offset < upto[r.partition]] if upto else []
-            self._views.apply((topic, record) for record in fresh)
+        for (topic, number), waiting in self._news.items():
+            upto = vector[topic.name][number] if topic.name in vector else 0
+            while waiting and waiting[0].offset < upto:
+                self._views.apply([(topic, waiting.popleft())])
 
     def _fold(self, folded: Folded) -> None:
         keyspace, partition = Keyspace(folded.keyspace), self.partition
@@ -77,11 +83,9 @@ class Replay:
             return
         topic = BY_NAME[folded.topic]
         partition.crashes = {f"{topic.name}/{keyspace}/{offset}": QUARANTINE_AT for offset in folded.skipped}
-        records = [
-            record
-            for record in self._inputs[topic.name]
-            if folded.first <= record.offset <= folded.last and owner_of(topic, record) is keyspace
-        ]
+        offsets = self._offsets[topic.name]
+        span = self._inputs[topic.name][bisect_left(offsets, folded.first) : bisect_right(offsets, folded.last)]
+        records = [record for record in span if owner_of(topic, record) is keyspace]
         partition.fold(Portion(keyspace, topic, records, folded.last), folded.at_ms, self._views.view, _handle)
 
     def _keep(self) -> None:
