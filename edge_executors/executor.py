@@ -19,7 +19,7 @@ import msgspec
 from schemas import wire
 from schemas.base import Message
 from schemas.commands import Command, HelloParams, RenewParams, RuleParams, ScaleParams, SpillParams
-from schemas.statuses import CommandState, Fault, Status
+from schemas.statuses import CommandState, Fault
 from topics.catalogue import REQUEST, Keyspace
 
 from .aging import Aging
@@ -249,9 +249,3 @@ class Executor:
 
 
 _COPIES: Final = ("session", "device", "instance")
-
-
-def latest_status(store: Store, command_id: str) -> Status | None:
-    """What was said last about a command."""
-    known = known_of(store.get("command", command_id))
-    return None if known is None else known.status

@@ -78,6 +78,7 @@ class TerminalController(Controller):
         self._hosted: dict[str, dict[str, None]] = {}
         self._hosts_of: dict[str, list[str]] = {}
         self._moving: dict[str, None] = {}
+        self._dead: dict[str, int] = {}
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
@@ -103,8 +104,8 @@ class TerminalController(Controller):
         return outputs
 
     def rebuild(self) -> None:
-        """Index the sessions by host, the terminals that move, and when each is due."""
-        self._due, self._hosted, self._hosts_of, self._moving = Deadlines(), {}, {}, {}
+        """Index the sessions by host, the terminals that move, and when each is due; no site is known to be dead."""
+        self._due, self._hosted, self._hosts_of, self._moving, self._dead = Deadlines(), {}, {}, {}, {}
         for terminal in self.terminals.values():
             self._index(terminal)
 
@@ -188,11 +189,16 @@ class TerminalController(Controller):
         return outputs
 
     def _tick(self, tick: Tick, view: View) -> list[Output]:
-        names = dict.fromkeys([*self._due.due(tick.now_ms), *self._moving])
-        for site_id, hosted in self._hosted.items():
-            if view.health_of(site_id) is Health.DEAD:
-                names.update(hosted)
+        names = dict.fromkeys([*self._due.due(tick.now_ms), *self._moving, *self._bereft(view)])
         return [output for name in sorted(names) for output in self._look(name, tick, view)]
+
+    def _bereft(self, view: View) -> list[str]:
+        """Terminals at sites that have died since the last tick; when to look again is said by their rows."""
+        rows = {site_id: view.health.get(site_id) for site_id in self._hosted}
+        dead = {site_id: row.since_ms for site_id, row in rows.items() if row and row.health is Health.DEAD}
+        news = [site_id for site_id, since_ms in dead.items() if self._dead.get(site_id) != since_ms]
+        self._dead = dead
+        return [name for site_id in news for name in self._hosted[site_id]]
 
     def _look(self, name: str, tick: Tick, view: View) -> list[Output]:
         """What time does to one terminal; a look that changes nothing leaves no trace."""

@@ -48,9 +48,12 @@ def wish(act: Act, kinds: dict[str, Kind[Act]]) -> list[Output]:
     session = act.session
     if session.ended or not session.host or session.moving is not None:
         return []
+    dead = act.view.health_of(session.host) is Health.DEAD
+    if dead and (act.spec is None or not act.ticking):
+        session.look_at_ms = session.look_at_ms or act.now_ms + LOOK_AGAIN_MS
     if act.spec is None:
         return hold(act, Told(verdict=Verdict.HOLD, reason=Reason.NO_SPEC))
-    if act.view.health_of(session.host) is Health.DEAD:
+    if dead:
         return _rescue(act, kinds) if act.ticking else []
     if session.gone:
         return _restart(act, kinds) if act.ticking else []
@@ -182,8 +185,8 @@ def _is_approved(act: Act, target: str) -> bool:
 def _rescue(act: Act, kinds: dict[str, Kind[Act]]) -> list[Output]:
     session, spec = act.session, act.spec
     assert spec is not None
-    if act.now_ms < session.look_at_ms:
-        return []
+    if act.now_ms < session.look_at_ms <= act.now_ms + LOOK_AGAIN_MS:
+        return []  # a later look than that was set while the host lived, for a session away from its user
     session.look_at_ms = act.now_ms + LOOK_AGAIN_MS
     told = Told(verdict=Verdict.HOLD, reason=Reason.NO_CHECKPOINT, text=f"{session.host} is dead")
     if session.saved is None and spec.stateful and not spec.empty_start_ok:

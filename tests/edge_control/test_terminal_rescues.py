@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.apps import Reconcile
+from edge_control.controllers.events import Tick
+from edge_control.controllers.outputs import Output
+from edge_control.controllers.terminal import TerminalController
+from edge_control.inventory.view import View
+from schemas.apps import Cost, Reconcile
 from schemas.commands import MoveParams
 from schemas.decisions import Decision, Verdict
 from schemas.inventory import Health
@@ -157,3 +161,40 @@ def test_an_app_that_keeps_its_original_returns_to_it() -> None:
     world.done(activate)
     assert world.session.host == "a"
     assert [debt.site_id for debt in world.session.debts] == ["b"]
+
+
+def test_a_session_away_from_its_user_is_rescued_as_soon_as_its_site_is_dead() -> None:
+    world = at_a(cost=Cost(move_m=1_000_000_000))
+    world.enter("b")
+    assert world.session.look_at_ms > world.now_ms + 5_000
+    world.sick(a=Health.DEAD)
+    assert "reserve@b" in steps(world.tick(250))
+
+
+class Looking(TerminalController):
+    """Counts at how many terminals its ticks look."""
+
+    looks = 0
+
+    def _look(self, name: str, tick: Tick, view: View) -> list[Output]:
+        self.looks += 1
+        return super()._look(name, tick, view)
+
+
+def test_sessions_that_cannot_be_rescued_cost_nothing_between_two_looks() -> None:
+    world = TerminalWorld(spec())
+    world.controller = controller = Looking(0)
+    world.enter("a")
+    world.begin("a")
+    world.sick(a=Health.DEAD)
+    assert words(world.wait(20_000, 250)) == ["Hold:no-checkpoint"]
+    assert 4 <= controller.looks <= 8
+
+
+def test_a_session_that_begins_at_a_dead_site_or_without_a_spec_is_looked_at_again() -> None:
+    world = TerminalWorld(spec(empty_start_ok=True))
+    world.sick(a=Health.DEAD)
+    world.tick()
+    world.enter("a")
+    world.begin("a")
+    assert "reserve@b" in steps(world.wait(6_000))
