@@ -25,6 +25,8 @@ from schemas.requests import AskLease, SiteBeat, Witness, WitnessKind
 from topics.catalogue import Keyspace
 
 _WATCH_EVERY_MS = 1_000
+_QUIET = DomainSigns(sites=0, silent=0)
+"""Word of a site that speaks, in a region that is not cut: the other sites need not be looked at."""
 
 
 class RegionController(Controller):
@@ -121,10 +123,13 @@ class RegionController(Controller):
         for request_id in self._lease_ends.due(tick.now_ms):
             self.leases.discard(request_id)
         outputs: list[Output] = []
+        domains: dict[str, DomainSigns] = {}
         for site_id in sorted({*self._due.due(tick.now_ms), *self._watched}):
             site = self.sites[site_id]
             self._watch(site, tick, view)
-            outputs += self._judge(site, tick, view)
+            if site.region_id not in domains:
+                domains[site.region_id] = self._domain(site.region_id, tick, self._policy(site.region_id, view))
+            outputs += self._judge(site, tick, view, domains[site.region_id])
             if site.health is Health.ALIVE:
                 self._due.sooner(site_id, tick.now_ms + site.interval_ms)
         return outputs
@@ -140,11 +145,13 @@ class RegionController(Controller):
         site.watched_at_ms = tick.now_ms
         self.sites[site.site_id] = site
 
-    def _judge(self, site: SiteRow, event: Input, view: View) -> list[Output]:
+    def _judge(self, site: SiteRow, event: Input, view: View, domain: DomainSigns | None = None) -> list[Output]:
         policy = self._policy(site.region_id, view)
-        domain = self._domain(site.region_id, event, policy)
-        found = assess(self._signs(site, policy, event.now_ms), domain, policy)
-        region = self._region(site.region_id, event.now_ms)
+        region, signs = self._region(site.region_id, event.now_ms), self._signs(site, policy, event.now_ms)
+        if domain is None:
+            speaks = not (signs.silent or signs.evidenced)
+            domain = _QUIET if speaks and not region.cut else self._domain(site.region_id, event, policy)
+        found = assess(signs, domain, policy)
         cut = domain_is_cut(domain, policy)
         if found.health is site.health and cut == region.cut:
             return self._redrain(site, event, view, policy)
@@ -192,8 +199,6 @@ class RegionController(Controller):
         )
 
     def _domain(self, region_id: str, event: Input, policy: FailoverPolicy) -> DomainSigns:
-        if not self._watched and isinstance(event, Event):
-            return DomainSigns(sites=len(self._members.get(region_id, {})), silent=0)
         sites = self._sites_of(region_id)
         silent = sum(site.evidenced or site.is_silent(policy, event.now_ms) for site in sites)
         sick = isinstance(event, Tick) and _is_sick(event, policy)

@@ -10,6 +10,7 @@ import pytest
 from edge_control.controllers.events import Event, Tick
 from edge_control.controllers.outputs import Output
 from edge_control.controllers.region import RegionController
+from edge_control.controllers.region_rows import SiteRow
 from edge_control.inventory.view import View
 from schemas.apps import AppKind, AppSpec, PerReplica
 from schemas.base import Message
@@ -249,3 +250,28 @@ def _taken_over(old: RegionController) -> RegionController:
             target.load(key, source.encoded(key))
     new.rebuild()
     return new
+
+
+class Counting(RegionController):
+    """Counts how often all sites of a region are looked at."""
+
+    looks = 0
+
+    def _sites_of(self, region_id: str) -> list[SiteRow]:
+        self.looks += 1
+        return super()._sites_of(region_id)
+
+
+def test_the_work_of_a_beat_does_not_grow_with_the_region_while_a_site_is_sick() -> None:
+    world = World()
+    world.silence("s0", "s1")
+    world.run(10_000)
+    assert world.health() is Health.SUSPECT
+    region = Counting(0)
+    for table, mine in zip(world.region.tables, region.tables, strict=True):
+        for key in table:
+            mine.load(key, table.encoded(key))
+    region.rebuild()
+    world.region = region
+    world.run(1_000)
+    assert region.looks == 1, "four beats and a tick over two suspects"
