@@ -14,7 +14,7 @@ from .control import Control, Held
 from .copies import Copies, Copy
 from .fleet import Backend, Fleet
 from .state_client import Checkpointed, StateClient
-from .states import StateFiles
+from .states import REPEAT_S, StateFiles
 from .targets.base import TargetError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -49,9 +49,12 @@ class Checkpointer:
         self._on_checkpoint = on_checkpoint
         self._now_ms = now_ms
         self._since: dict[str, int] = {}
+        self._repeated_ms = now_ms()
 
     async def round(self) -> int:
         """How many states were kept at the peer; what could not be is tried in the next round."""
+        if self._now_ms() - self._repeated_ms >= REPEAT_S * 1000:
+            self._since, self._repeated_ms = {}, self._now_ms()
         there = {backend.instance_id for backend in self._fleet}
         self._since = {name: since for name, since in self._since.items() if name in there}
         return sum([await self._of(backend) for backend in self._fleet])

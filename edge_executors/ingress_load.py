@@ -11,10 +11,15 @@ _MAX_SAMPLES = 8192
 
 
 class AppCount:
-    """One app's traffic since the last report. `waiting` requests are held now, `most_waiting` at once at the worst."""
+    """One app's traffic since the last report.
+
+    `waiting` requests are held now, `most_waiting` at once at the worst. `reports` numbers the app's reports without a
+    hole, so that who counts them once need remember but one span.
+    """
 
     def __init__(self) -> None:
         self.waiting = 0
+        self.reports = 0
         self.reset()
 
     def reset(self) -> None:
@@ -58,7 +63,6 @@ class LoadMeter:
         self._site_id = site_id
         self._boot_id = boot_id
         self._apps: dict[str, AppCount] = {}
-        self._sequence = 0
 
     def of(self, app_id: str) -> AppCount:
         """An app's counts."""
@@ -78,7 +82,7 @@ class LoadMeter:
 
     def _load(self, app_id: str, sessions: int, now_ms: int, interval_ms: int) -> AppLoad:
         count = self.of(app_id)
-        self._sequence += 1
+        count.reports += 1
         elsewhere = [ServedBy(site_id=s, requests=n) for s, n in count.served_by.items() if s != self._site_id]
         return AppLoad(
             site_id=self._site_id,
@@ -88,7 +92,7 @@ class LoadMeter:
             interval_ms=interval_ms,
             requests=count.requests,
             boot_id=self._boot_id,
-            sequence=self._sequence,
+            sequence=count.reports,
             errors=count.errors,
             sessions=sessions,
             p50_us=count.quantile_us(500),

@@ -34,7 +34,7 @@ from .voice import Voice
 _LOG: Final = logging.getLogger(__name__)
 _SWEEP_S: Final = 0.5
 _RETRY_S: Final = 1.0
-_KEEP_STATES_S: Final = 24 * 3600.0
+_TIDY_S: Final = 3600.0
 OnLoad = Callable[[Sequence[AppLoad]], None]
 OnSession = Callable[[SessionEvent], None]
 
@@ -99,7 +99,6 @@ class LiveSite:
         settings = self.settings
         await self._parts.endpoint.server.start(settings.host, settings.state_port)
         self._parts.files.base_url = self.state_url
-        self._parts.files.forget_older(_KEEP_STATES_S)
         await self._ingress.server.start(settings.host, settings.ingress_port)
         await self.executor.start()
         loop = asyncio.get_running_loop()
@@ -107,6 +106,7 @@ class LiveSite:
             "load": (settings.load_interval_ms / 1000, self._tell_load),
             "checkpoints": (settings.checkpoint_ms / 1000, self._checkpoint),
             "sweep": (_SWEEP_S, self._sweep),
+            "tidy": (_TIDY_S, self._tidy),
         }
         self._tasks = [loop.create_task(_every(every_s, act), name=name) for name, (every_s, act) in rounds.items()]
         if self._connect is not None:
@@ -165,6 +165,10 @@ class LiveSite:
 
     async def _checkpoint(self) -> None:
         await self._checkpointer.round()
+
+    async def _tidy(self) -> None:
+        """What nobody wants any more on this site's disk."""
+        await asyncio.to_thread(self._parts.files.forget_older, self.settings.site_id)
 
     async def _sweep(self) -> None:
         """What time ends: prepared copies, leases, sessions that nobody uses."""

@@ -22,6 +22,10 @@ _PREFIX: Final = "/state/"
 _KEPT: Final = 3
 _REF_PARTS: Final = 3
 _ABOUT: Final = "about"
+REPEAT_S: Final = 6 * 3600
+"""How often a state that does not change is written again, here and at the peer: what stays is wanted."""
+_KEPT_PEERS_S: Final = 4 * REPEAT_S
+_KEPT_OWN_S: Final = 7 * 24 * 3600
 
 
 class CopyName(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +83,15 @@ class StateFiles:
         """Drop all states of a resource."""
         shutil.rmtree(self._of(site_id, resource_id), ignore_errors=True)
 
-    def forget_older(self, than_s: float) -> None:
-        """Drop states that nobody has written for so long: checkpoints of peers are never taken back."""
-        oldest = time.time() - than_s
+    def forget_older(self, own_site: str) -> None:
+        """Drop states that nobody has written for long: peers never take their checkpoints back, but repeat them.
+
+        Our own states are dropped by order; those that nobody has ordered away for a week have no owner any more.
+        """
+        own, now_s = _file_name(own_site), time.time()
         for folder in self._folder.glob("*/*"):
-            if folder.stat().st_mtime < oldest:
+            kept_s = _KEPT_OWN_S if folder.parent.name == own else _KEPT_PEERS_S
+            if folder.stat().st_mtime < now_s - kept_s:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def resources(self, site_id: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_executors.states import REPEAT_S
 from schemas.commands import MoveParams, MoveStep, RenewParams, StateRef
 from schemas.location import SessionEvent, SessionState
 from schemas.statuses import CommandState, CopyState
@@ -224,3 +225,15 @@ async def test_a_lost_instance_is_told_to_its_app_and_a_lost_session_to_its_term
     await until(lambda: len(town.ear.hellos()) > 1)
     told = [(key, hello.owner_keyspace, hello.why) for key, hello in town.ear.hellos()]
     assert sorted(told) == [("game", "app", "copy-lost"), ("t-s1", "terminal", "copy-lost")]
+
+
+async def test_a_checkpoint_that_does_not_change_is_repeated_now_and_then(town: Town) -> None:
+    await town.open("a", "b", checkpoint_peer="b", checkpoint_ms=50)
+    succeeded(await town.scale("a", "game", 1))
+    await Users(town.sites["a"].ingress_url).next("s1")
+    await until(lambda: len(town.ear.checkpoints()) == 1)
+    await asyncio.sleep(0.2)
+    assert len(town.ear.checkpoints()) == 1
+    town.sites["a"]._checkpointer._repeated_ms -= REPEAT_S * 1000
+    await until(lambda: len(town.ear.checkpoints()) == 2)
+    assert {report.version for report in town.ear.checkpoints()} == {1}
