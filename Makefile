@@ -52,7 +52,7 @@ clean: ## remove what make made here (caches of jars are kept)
 
 .venv/.ready: requirements-dev.lock pyproject.toml | $(UV)
 	$(UV) --quiet venv --allow-existing --python '>=3.11' .venv
-	$(UV) --quiet pip sync --require-hashes requirements-dev.lock
+	$(UV) --quiet pip sync --compile-bytecode --require-hashes requirements-dev.lock
 	$(UV) --quiet pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
