@@ -127,7 +127,15 @@ def finish(act: Act) -> list[Output]:
     session.gone, session.renewal = False, None
     session.excess = session.excess_rate_m = 0
     session.moved_at_ms = [*session.moved_at_ms, act.now_ms][-_MOVES_KEPT:]
+    _forget_lapsed(act)
     return [outcome(act, row, done=True)]
+
+
+def _forget_lapsed(act: Act) -> None:
+    """What lapsed, skew included, says as much as nothing: a session that travels far keeps a small row."""
+    session, settled_ms = act.session, act.now_ms - act.skew_ms
+    session.leases = {site: until_ms for site, until_ms in session.leases.items() if until_ms >= settled_ms}
+    session.wakes = {site: until_ms for site, until_ms in session.wakes.items() if until_ms >= settled_ms}
 
 
 def _undone(act: Act, row: MoveProcedure) -> None:

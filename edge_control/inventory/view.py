@@ -53,7 +53,6 @@ class View:
         self.health: dict[str, inventory.SiteHealth] = {}
         self.policies = PolicyBook()
         self.sites_of_region: dict[str, dict[str, None]] = {}
-        self.zones_of_site: dict[str, dict[str, None]] = {}
 
     def apply(self, topic: Topic, key: str, body: Message | None, learned_at_ms: int) -> None:
         """Take one record of a view topic; None removes what the key named."""
@@ -84,9 +83,8 @@ class View:
     def _index(self, body: Message) -> None:
         match body:
             case estate.Site():
+                self._take_out(body.id)
                 self.sites_of_region.setdefault(body.region, {})[body.id] = None
-            case estate.Zone():
-                self.zones_of_site.setdefault(body.site, {})[body.id] = None
             case inventory.RegionInventory():
                 self.health.update({row.site_id: row for row in body.sites})
             case policy.Policy():
@@ -104,9 +102,13 @@ class View:
         rows = _REMOVABLE.get(kind)
         if rows is not None and name:
             getattr(self, rows).pop(name, None)
-            for index in (self.sites_of_region, self.zones_of_site):
-                for members in index.values():
-                    members.pop(name, None)
+        if kind == "site":
+            self._take_out(name)
+
+    def _take_out(self, site_id: str) -> None:
+        """It is a member of no region: gone, or about to be one of another."""
+        for members in self.sites_of_region.values():
+            members.pop(site_id, None)
 
 
 def _by_id(_key: str, body: Any) -> str:

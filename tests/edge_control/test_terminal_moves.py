@@ -144,3 +144,17 @@ def test_a_rule_in_force_at_a_former_host_is_no_copy_there() -> None:
     world.enter("b")
     world.hello("c", Observed(resource_id="s1", kind="rule"))
     assert world.session.debts == []
+
+
+def test_a_session_that_travels_far_does_not_remember_every_site_it_was_leased_at() -> None:
+    world = at_a(exactly_once=True)
+    world.done(command(world.wait(6_000), "renew@a"))
+    for goal in ("b", "c"):
+        world.fresh()
+        said = world.follow(goal)
+        for _ in range(3):
+            answered = [out for body in [o.body for o in said] if isinstance(body, Command) for out in world.done(body)]
+            said = [*answered, *world.wait(6_000)]
+        assert (world.session.host, world.session.debts) == (goal, [])
+        world.wait(1_000_000, 100_000)
+    assert list(world.session.leases) == ["b", "c"]

@@ -1,0 +1,31 @@
+"""What a worker's view makes of estate records that change or go."""
+
+from __future__ import annotations
+
+from edge_control.inventory.view import View
+from schemas import estate
+from topics import catalogue as cat
+
+
+def site(name: str, region: str) -> estate.Site:
+    return estate.Site(id=name, region=region, tier=estate.Tier.ACCESS, lat_e7=0, lon_e7=0)
+
+
+def members(view: View) -> dict[str, list[str]]:
+    return {region: sorted(sites) for region, sites in view.sites_of_region.items() if sites}
+
+
+def test_a_site_that_changes_its_region_is_a_member_of_the_new_one_only() -> None:
+    view = View()
+    view.apply(cat.ESTATE, "site/a", site("a", "bay"), 0)
+    view.apply(cat.ESTATE, "site/a", site("a", "north"), 1)
+    assert members(view) == {"north": ["a"]}
+
+
+def test_a_node_that_goes_takes_no_site_of_the_same_name_with_it() -> None:
+    view = View()
+    view.apply(cat.ESTATE, "site/a", site("a", "bay"), 0)
+    view.apply(cat.ESTATE, "node/a", None, 1)
+    assert members(view) == {"bay": ["a"]}
+    view.apply(cat.ESTATE, "site/a", None, 2)
+    assert (members(view), view.sites) == ({}, {})
