@@ -25,7 +25,7 @@ from topics.catalogue import APP, APP_LOAD, COMMAND_SCALING, ESTATE, NODE_TELEME
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-SECONDS = 8
+ENOUGH, ROUNDS = 8, 40
 
 
 @pytest.fixture
@@ -45,10 +45,12 @@ async def test_killed_workers_leave_what_folding_the_journalled_inputs_again_giv
     town.start("w0")
     town.start("w1")
     keeper = asyncio.create_task(town.supervise("w0", "w1"))
-    for second in range(SECONDS):
+    for second in range(ROUNDS):
         await speak(town, world)
         if second in {3, 5}:
             town.workers["w0" if second == 3 else "w1"].kill()
+        if second >= ENOUGH and await town.read(COMMAND_SCALING):
+            break
         await asyncio.sleep(1)
     keeper.cancel()
     await until(lambda: all("partition taken over" in town.log(name) for name in ("w0", "w1")))

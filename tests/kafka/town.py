@@ -42,6 +42,8 @@ class Town:
         self.folder, self.partitions = folder, partitions
         self.module = "tests.kafka.toy"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._is_closed = False
         self._sequence: dict[str, int] = {}
         self._dice = random.Random(7)
 
@@ -80,11 +82,12 @@ class Town:
         )
         log.close()
         self.workers[name] = process
+        self._started.append(process)
         return process
 
     async def supervise(self, *names: str) -> None:
         """Start again whoever ended, for ever."""
-        while True:
+        while not self._is_closed:
             for name in names:
                 if self.workers[name].poll() is not None:
                     self.start(name)
@@ -117,12 +120,13 @@ class Town:
             await producer.flush()
 
     def close(self) -> None:
-        """End all workers."""
-        for process in self.workers.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.terminate()
-        for process in self.workers.values():
+        """End every worker that was ever started."""
+        self._is_closed = True
+        left = [process for process in self._started if process.poll() is None]
+        for process in left:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in left:
             try:
                 process.wait(12)
             except subprocess.TimeoutExpired:
