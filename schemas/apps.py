@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from .base import Id, Message, Natural
+from .base import Amount, Count, Id, Message, Natural, Replicas, Span, Version
 from .estate import Tier, WorkloadClass
 from .location import Mobility
 
@@ -39,42 +39,46 @@ class Resources(Message, frozen=True, kw_only=True):
 class PerReplica(Resources, frozen=True, kw_only=True):
     """What one replica needs, and what it can carry within its SLO."""
 
-    requests_per_s: Natural = 0
-    sessions: Natural = 0
+    cpu_milli: Amount = 0
+    mem_bytes: Amount = 0
+    gpu_milli: Amount = 0
+    net_bps: Amount = 0
+    requests_per_s: Count = 0
+    sessions: Count = 0
 
 
 class Bounds(Message, frozen=True, kw_only=True):
     """Fewest and most replicas, over all sites and at one site."""
 
-    min: Natural = 0
-    max: Natural = 1000
-    site_min: Natural = 0
-    site_max: Natural = 1000
+    min: Replicas = 0
+    max: Replicas = 1000
+    site_min: Replicas = 0
+    site_max: Replicas = 1000
 
 
 class Cost(Message, frozen=True, kw_only=True):
     """Prices: to hold or miss a replica for 15 s, to start one; of one move, in kilometre-minutes (`move_m`)."""
 
-    hold: Natural = 1
-    miss: Natural = 10
-    start: Natural = 20
-    move_m: Natural = 10
+    hold: Count = 1
+    miss: Count = 10
+    start: Count = 20
+    move_m: Count = 10
 
 
 class Dependency(Message, frozen=True, kw_only=True):
     """An app that must be reachable within a round trip time."""
 
     app_id: Id
-    max_rtt_us: Natural = 0
+    max_rtt_us: Amount = 0
 
 
 class TaskSpec(Message, frozen=True, kw_only=True):
     """A batch: how many completions by when."""
 
-    completions: Natural = 1
-    deadline_ms: Natural = 0
-    retries: Natural = 0
-    priority: Natural = 0
+    completions: Count = 1
+    deadline_ms: Span = 0
+    retries: Count = 0
+    priority: Count = 0
 
 
 class LocationConstraint(Message, frozen=True, kw_only=True):
@@ -91,27 +95,32 @@ class AppSpec(Message, frozen=True, kw_only=True, rename={"class_": "class"}):
     app_id: Id
     tenant: Id
     kind: AppKind
-    version: Natural
+    version: Version
     per_replica: PerReplica
     image: str = ""
     class_: WorkloadClass = WorkloadClass.CONTAINER
     bounds: Bounds = Bounds()
     tiers: tuple[Tier, ...] = ()
-    max_latency_ns: Natural = 0
+    max_latency_ns: Amount = 0
     location: LocationConstraint = LocationConstraint()
     depends_on: tuple[Dependency, ...] = ()
-    state_bytes: Natural = 0
+    state_bytes: Amount = 0
     mobility: Mobility = Mobility.WITHOUT_CONFIRMATION
     exactly_once: bool = False
     empty_start_ok: bool = False
     cost: Cost = Cost()
-    startup_ms_hint: Natural = 2000
-    drain_ms: Natural = 5000
+    startup_ms_hint: Span = 2000
+    drain_ms: Span = 5000
     hostname: str = ""
-    idle_after_ms: Natural = 0
+    idle_after_ms: Span = 0
     task: TaskSpec | None = None
     reconcile: Reconcile = Reconcile.KEEP_REPLACEMENT
     consent: bool = True
+
+    @property
+    def keeps_instances(self) -> bool:
+        """Whether its replicas are instances with a state of their own: it keeps state, but none per terminal."""
+        return self.kind is AppKind.SERVICE and self.stateful and self.per_replica.sessions == 0
 
     @property
     def stateful(self) -> bool:

@@ -1,30 +1,35 @@
-"""What must hold beyond types: contradictions inside one document, each said as a sentence."""
+"""What must hold beyond types: contradictions inside one message, each said as a sentence without a foreign text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from .apps import AppKind, AppSpec
-from .base import Message
+from .base import MOST, Message
+from .errors import BadInput, Fault
 from .estate import Site
+from .location import TwinDesired, TwinReported
 from .policy import FailoverPolicy, GovernorPolicy, MigrationPolicy, OffloadPolicy, Policy, ScalingPolicy
 
 _POLE_E7 = 900_000_000
 _DATE_LINE_E7 = 1_800_000_000
 _LONGEST_RULE_MS = 72 * 3_600_000
+_MOST_INSTANCES = 1_000
 
 
 def contradictions(item: Message) -> Iterator[str]:
-    """Every contradiction of one document; nothing for a sound one."""
-    match item:
-        case Site():
-            yield from _site(item)
-        case AppSpec():
-            yield from _app(item)
-        case Policy():
-            yield from _policy(item)
-        case _:
-            return
+    """Every contradiction of one message; nothing for a sound one."""
+    check = _CHECKS.get(type(item))
+    if check is not None:
+        yield from check(item)
+
+
+def refuse_unsound(item: object) -> None:
+    """BadInput that lists every contradiction: what may divide by zero must not come in, whoever wrote it."""
+    check = _CHECKS.get(type(item))
+    if check is not None and (faults := list(check(item))):
+        raise BadInput(Fault.DOCUMENT, "; ".join(faults))
 
 
 def _site(site: Site) -> Iterator[str]:
@@ -50,6 +55,8 @@ def _app(app: AppSpec) -> Iterator[str]:
         yield "depends_on names the app itself"
     if app.exactly_once and not app.stateful:
         yield "exactly_once needs state_bytes above 0: without state there is nothing to keep"
+    if app.keeps_instances and bounds.min > _MOST_INSTANCES:
+        yield f"bounds.min {bounds.min} is above {_MOST_INSTANCES}: each instance keeps a row of its own"
 
 
 def _policy(policy: Policy) -> Iterator[str]:
@@ -61,7 +68,7 @@ def _policy(policy: Policy) -> Iterator[str]:
     yield from _failover(policy.failover) if policy.failover else ()
     yield from _governor(policy.governor) if policy.governor else ()
     if policy.admission and policy.admission.mode not in ("auto", "approve"):
-        yield f"admission.mode is {policy.admission.mode}, wanted auto or approve"
+        yield "admission.mode is neither auto nor approve"
 
 
 def _parts(policy: Policy) -> tuple[Message | None, ...]:
@@ -117,3 +124,32 @@ def _governor(part: GovernorPolicy) -> Iterator[str]:
         yield "governor.lease_ms must be above 0"
     if part.workload_moves_burst == 0 or part.session_moves_burst == 0:
         yield "governor.*_moves_burst must be above 0: to stop all moves, pause the scope"
+
+
+def _reported(twin: TwinReported) -> Iterator[str]:
+    yield from _numbers_beyond(twin.reported, "reported")
+
+
+def _desired(twin: TwinDesired) -> Iterator[str]:
+    yield from _numbers_beyond(twin.desired, "desired")
+
+
+def _numbers_beyond(value: Any, place: str) -> Iterator[str]:
+    """Whole numbers that not every reader keeps exact; more than 64 bits fit into no row."""
+    if isinstance(value, dict):
+        for child in value.values():
+            yield from _numbers_beyond(child, place)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _numbers_beyond(child, place)
+    elif isinstance(value, int) and abs(value) > MOST:
+        yield f"{place} holds a whole number beyond 2**53-1"
+
+
+_CHECKS: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
+    Site: _site,
+    AppSpec: _app,
+    Policy: _policy,
+    TwinReported: _reported,
+    TwinDesired: _desired,
+}

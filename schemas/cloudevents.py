@@ -28,6 +28,7 @@ from .attributes import (
     envelope_of,
     optional_headers,
 )
+from .checks import refuse_unsound
 from .errors import BadInput, Fault
 from .instants import from_rfc3339, to_rfc3339
 from .limits import MAX_NAME_BYTES, RECORD, Limits
@@ -93,12 +94,14 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return Envelope(id=self.id, source=self.source, type=self.type, time_ms=self.record_time_ms)
 
     def body(self, kind: builtins.type[T], limits: Limits = RECORD) -> T:
-        """The data as a value; BadInput for a tombstone, data that is not JSON, or that does not fit `kind`."""
+        """The data as a value; BadInput for a tombstone, data that is not JSON, does not fit `kind` or is unsound."""
         if self.data is None:
             raise BadInput(Fault.NO_DATA, "a tombstone where a body is needed")
         if not is_json(self.content_type):
             raise BadInput(Fault.CONTENT_TYPE, "the data is not JSON in UTF-8")
-        return wire.decode(kind, self.data, limits)
+        value = wire.decode(kind, self.data, limits)
+        refuse_unsound(value)
+        return value
 
 
 def headers(envelope: Envelope) -> list[tuple[str, bytes]]:

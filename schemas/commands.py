@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from .apps import PerReplica
-from .base import Id, Message, Millis, Natural, Permille
+from .base import Amount, Count, Id, IdOrNone, KeyspaceName, Message, Millis, Natural, Permille, Span
 from .decisions import Resource
 
 
@@ -52,19 +52,19 @@ class Target(Message, frozen=True, kw_only=True):
 
     site_id: Id
     executor: str = ""
-    node_id: str = ""
+    node_id: IdOrNone = ""
 
 
 class ScaleParams(Message, frozen=True, kw_only=True, tag="scale", tag_field="type"):
     """Hold this many replicas of the app at the site, in all; put none on `avoid_nodes`."""
 
     app_id: Id
-    replicas: Natural
+    replicas: Count
     spec_version: Natural = 0
     image: str = ""
     per_replica: PerReplica = PerReplica()
     stateful: bool = False
-    drain_ms: Natural = 5000
+    drain_ms: Span = 5000
     avoid_nodes: tuple[str, ...] = ()
 
 
@@ -93,8 +93,8 @@ class RuleParams(Message, frozen=True, kw_only=True, tag="rule", tag_field="type
 
     terminal_id: Id
     app_id: Id
-    session_id: str
-    host_site: str
+    session_id: IdOrNone
+    host_site: IdOrNone
     endpoint: str
     until_ms: Millis
     present: bool = True
@@ -106,7 +106,7 @@ class StateRef(Message, frozen=True, kw_only=True):
 
     ref: str
     sha256: str = ""
-    bytes: Natural = 0
+    bytes: Amount = 0
     version: Natural = 0
 
 
@@ -126,16 +126,16 @@ class MoveParams(Message, frozen=True, kw_only=True, tag="move", tag_field="type
 
     step: MoveStep
     app_id: Id
-    terminal_id: str = ""
-    session_id: str = ""
-    source_site: str = ""
-    target_site: str = ""
+    terminal_id: IdOrNone = ""
+    session_id: IdOrNone = ""
+    source_site: IdOrNone = ""
+    target_site: IdOrNone = ""
     state: StateRef | None = None
-    prepared_until_ms: Natural = 0
+    prepared_until_ms: Millis = 0
     mode: str = "move"
     version: Natural = 0
     exactly_once: bool = False
-    rpo_ms: Natural = 0
+    rpo_ms: Span = 0
 
 
 class RenewParams(Message, frozen=True, kw_only=True, tag="renew", tag_field="type"):
@@ -178,16 +178,16 @@ class Command(Message, frozen=True, kw_only=True):
     resource: Resource
     target: Target
     reply_key: Id
-    reply_keyspace: str
+    reply_keyspace: KeyspaceName
     params: Params
     generation: Natural
     fence: Fence
     issued_at_ms: Millis
-    decision_id: str
-    start_by_ms: Natural = 0
-    ttl_ms: Natural = 0
-    complete_by_ms: Natural = 0
-    lease_until_ms: Natural = 0
+    decision_id: IdOrNone
+    start_by_ms: Millis = 0
+    ttl_ms: Span = 0
+    complete_by_ms: Millis = 0
+    lease_until_ms: Millis = 0
     procedure: ProcedureRef | None = None
     attempt: Natural = 1
     supersedes: tuple[Id, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .base import Id, Message, Millis, Natural
+from .base import Id, Message, Millis, Natural, ResourceId
 from .policy import Mode
 
 
@@ -121,7 +121,7 @@ class Resource(Message, frozen=True, kw_only=True):
     """What a decision is about: `replicas` app@site, `session`, `device`, `instance`, `ingress`, `site`."""
 
     type: str
-    id: Id
+    id: ResourceId
 
 
 class CauseRef(Message, frozen=True, kw_only=True):
@@ -194,7 +194,7 @@ class Decision(Message, frozen=True, kw_only=True):
     gates: tuple[GateNote, ...] = ()
     reason_history: tuple[Reason, ...] = ()
     expected: Expected | None = None
-    expires_at_ms: Natural = 0
+    expires_at_ms: Millis = 0
     supersedes: tuple[Id, ...] = ()
     command_id: str = ""
     outcome: Outcome | None = None

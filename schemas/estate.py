@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from .base import Id, Message, Natural
+from .base import Amount, Id, IdOrNone, Message, Natural
 
 
 class Tier(StrEnum):
@@ -32,17 +32,17 @@ class Region(Message, frozen=True, kw_only=True):
     """A failure domain and the scope of budgets."""
 
     id: Id
-    parent: str = ""
+    parent: IdOrNone = ""
     name: str = ""
 
 
 class Price(Message, frozen=True, kw_only=True):
     """Price of a resource's unit per hour, in thousandths of the estate's currency."""
 
-    cpu: Natural = 0
-    mem: Natural = 0
-    gpu: Natural = 0
-    net: Natural = 0
+    cpu: Amount = 0
+    mem: Amount = 0
+    gpu: Amount = 0
+    net: Amount = 0
 
 
 class Site(Message, frozen=True, kw_only=True):
@@ -82,8 +82,8 @@ class Link(Message, frozen=True, kw_only=True):
 
     from_site: Id
     to_site: Id
-    rtt_us: Natural = 0
-    capacity_bps: Natural = 0
+    rtt_us: Amount = 0
+    capacity_bps: Amount = 0
     paid: bool = False
 
     @property

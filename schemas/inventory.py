@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .base import Id, Message, Millis, Natural, Permille
+from .base import Id, Message, Millis, Natural, Permille, Span
 from .commands import Share
 
 
@@ -62,7 +62,7 @@ class SpillAtSite(Message, frozen=True, kw_only=True):
     app_id: Id
     to_site: Id
     permille: Permille
-    until_ms: Natural
+    until_ms: Millis
 
 
 class Advice(Message, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class SiteInventory(PublicRow, frozen=True, kw_only=True):
     apps: tuple[AppAtSite, ...] = ()
     spill: tuple[SpillAtSite, ...] = ()
     coverage_permille: Permille = 0
-    input_age_ms: Natural = 0
+    input_age_ms: Span = 0
     advice: tuple[Advice, ...] = ()
     unadmitted: tuple[str, ...] = ()
 
@@ -132,7 +132,7 @@ class WitnessRow(Message, frozen=True, kw_only=True):
 
     kind: str
     alive: bool
-    age_ms: Natural
+    age_ms: Span
 
 
 class SiteHealth(Message, frozen=True, kw_only=True):
@@ -210,6 +210,6 @@ class TerminalInventory(PublicRow, frozen=True, kw_only=True):
     terminal_id: Id
     zone: str = ""
     site: str = ""
-    since_ms: Natural = 0
+    since_ms: Millis = 0
     sessions: tuple[SessionHost, ...] = ()
     twin: TwinView = TwinView()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from .base import Id, Message, Millis, Natural
+import msgspec
+
+from .base import Amount, Count, Id, IdOrNone, Message, Millis, Natural, Version
 
 
 class Movement(StrEnum):
@@ -19,9 +21,9 @@ class Movement(StrEnum):
 class Geo(Message, frozen=True, kw_only=True):
     """A point on the earth, in units of 1e-7 degree."""
 
-    lat_e7: int
-    lon_e7: int
-    accuracy_m: Natural = 0
+    lat_e7: Annotated[int, msgspec.Meta(ge=-900_000_000, le=900_000_000)]
+    lon_e7: Annotated[int, msgspec.Meta(ge=-1_800_000_000, le=1_800_000_000)]
+    accuracy_m: Count = 0
 
 
 class LocationEvent(Message, frozen=True, kw_only=True):
@@ -31,8 +33,8 @@ class LocationEvent(Message, frozen=True, kw_only=True):
     event: Movement
     zone_id: Id
     observed_at_ms: Millis
-    ap_id: str = ""
-    prev_ap_id: str = ""
+    ap_id: IdOrNone = ""
+    prev_ap_id: IdOrNone = ""
     boot_id: str = ""
     sequence: Natural = 0
     buffered: bool = False
@@ -47,11 +49,11 @@ class RadioEvent(Message, frozen=True, kw_only=True):
 
     terminal_id: Id
     src_cell: str
-    ho_status: Natural
+    ho_status: Count
     observed_at_ms: Millis
     trg_cells: tuple[str, ...] = ()
-    ta: int | None = None
-    rsrp: int | None = None
+    ta: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] | None = None
+    rsrp: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] | None = None
 
 
 class Flow(Message, frozen=True, kw_only=True):
@@ -59,7 +61,7 @@ class Flow(Message, frozen=True, kw_only=True):
 
     src: str = ""
     dst: str = ""
-    dst_port: Natural = 0
+    dst_port: Count = 0
     protocol: str = "tcp"
 
 
@@ -87,13 +89,13 @@ class SessionEvent(Message, frozen=True, kw_only=True):
     app_id: Id
     state: SessionState
     observed_at_ms: Millis
-    at_site: str = ""
+    at_site: IdOrNone = ""
     boot_id: str = ""
     sequence: Natural = 0
     buffered: bool = False
     flow: Flow | None = None
     mobility: Mobility = Mobility.WITHOUT_CONFIRMATION
-    state_bytes: Natural = 0
+    state_bytes: Amount = 0
 
 
 class TwinReported(Message, frozen=True, kw_only=True):
@@ -101,18 +103,18 @@ class TwinReported(Message, frozen=True, kw_only=True):
 
     terminal_id: Id
     kind: str
-    version: Natural
+    version: Version
     reported: dict[str, Any]
     observed_at_ms: Millis
-    app_id: str = ""
+    app_id: IdOrNone = ""
     power: str = ""
-    attached_to: str = ""
+    attached_to: IdOrNone = ""
 
 
 class TwinDesired(Message, frozen=True, kw_only=True):
     """What an operator wants a device to be; `version` must be one above the current or it is refused."""
 
     terminal_id: Id
-    version: Natural
+    version: Version
     desired: dict[str, Any]
     observed_at_ms: Millis

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from .base import Id, Message, Millis, Natural, Permille
+from .base import Count, Id, Message, Millis, Permille, Span, Version
 
 
 class Mode(StrEnum):
@@ -25,47 +25,47 @@ class ScalingPolicy(Message, frozen=True, kw_only=True):
     """How many replicas an app holds at a site (DECISIONS 2)."""
 
     target_use_permille: Permille = 800
-    window_ms: Natural = 300_000
-    bucket_ms: Natural = 15_000
-    panic_window_ms: Natural = 6_000
-    panic_permille: Natural = 2_000
-    panic_hold_ms: Natural = 60_000
-    release_ms: Natural = 300_000
+    window_ms: Span = 300_000
+    bucket_ms: Span = 15_000
+    panic_window_ms: Span = 6_000
+    panic_permille: Count = 2_000
+    panic_hold_ms: Span = 60_000
+    release_ms: Span = 300_000
     dead_band_permille: Permille = 100
-    up_step_min: Natural = 4
-    up_step_permille: Natural = 1_000
-    up_step_ms: Natural = 15_000
+    up_step_min: Count = 4
+    up_step_permille: Count = 1_000
+    up_step_ms: Span = 15_000
     min_coverage_permille: Permille = 900
-    stale_intervals: Natural = 3
-    fallback_after_ms: Natural = 180_000
+    stale_intervals: Count = 3
+    fallback_after_ms: Span = 180_000
     headroom_permille: Permille = 100
-    headroom_replicas: Natural = 2
+    headroom_replicas: Count = 2
     forecast: bool = True
-    overflow_repeat_ms: Natural = 3_000
+    overflow_repeat_ms: Span = 3_000
 
 
 class PlacementPolicy(Message, frozen=True, kw_only=True):
     """Where an instance goes (DECISIONS 3)."""
 
     latency_first: bool = True
-    max_view_age_ms: Natural = 15_000
-    max_candidates: Natural = 8
+    max_view_age_ms: Span = 15_000
+    max_candidates: Count = 8
 
 
 class MigrationPolicy(Message, frozen=True, kw_only=True):
     """When a session or device follows its user (DECISIONS 4, PROCEDURES 3)."""
 
-    ping_pong_ms: Natural = 300_000
-    ping_pong_factor_permille: Natural = 3_000
-    ping_pong_hold_ms: Natural = 600_000
-    max_view_age_ms: Natural = 15_000
-    rule_repeat_ms: Natural = 3_000
-    rule_ttl_ms: Natural = 60_000
-    lease_ms: Natural = 900_000
-    lease_renew_ms: Natural = 300_000
-    first_lease_ms: Natural = 10_000
-    reserve_for_ms: Natural = 30_000
-    savings_permille: Natural = 500
+    ping_pong_ms: Span = 300_000
+    ping_pong_factor_permille: Count = 3_000
+    ping_pong_hold_ms: Span = 600_000
+    max_view_age_ms: Span = 15_000
+    rule_repeat_ms: Span = 3_000
+    rule_ttl_ms: Span = 60_000
+    lease_ms: Span = 900_000
+    lease_renew_ms: Span = 300_000
+    first_lease_ms: Span = 10_000
+    reserve_for_ms: Span = 30_000
+    savings_permille: Count = 500
 
 
 class OffloadPolicy(Message, frozen=True, kw_only=True):
@@ -73,51 +73,51 @@ class OffloadPolicy(Message, frozen=True, kw_only=True):
 
     spill_at_permille: Permille = 800
     min_change_permille: Permille = 50
-    min_change_ms: Natural = 10_000
-    revert_ms: Natural = 30_000
-    spill_ttl_ms: Natural = 60_000
-    spill_renew_ms: Natural = 20_000
-    weak_view_age_ms: Natural = 5_000
-    max_view_age_ms: Natural = 15_000
-    steering_ttl_ms: Natural = 60_000
+    min_change_ms: Span = 10_000
+    revert_ms: Span = 30_000
+    spill_ttl_ms: Span = 60_000
+    spill_renew_ms: Span = 20_000
+    weak_view_age_ms: Span = 5_000
+    max_view_age_ms: Span = 15_000
+    steering_ttl_ms: Span = 60_000
 
 
 class FailoverPolicy(Message, frozen=True, kw_only=True):
     """When a node or site counts as lost (DECISIONS 6, PROCEDURES 6)."""
 
-    beat_ms: Natural = 5_000
-    silent_beats: Natural = 3
-    node_silent_intervals: Natural = 3
-    evict_after_ms: Natural = 640_000
+    beat_ms: Span = 5_000
+    silent_beats: Count = 3
+    node_silent_intervals: Count = 3
+    evict_after_ms: Span = 640_000
     domain_silent_permille: Permille = 550
-    domain_silent_min: Natural = 3
-    max_tick_gap_ms: Natural = 1_500
-    max_own_lag_ms: Natural = 5_000
-    max_own_view_age_ms: Natural = 15_000
-    witness_fresh_ms: Natural = 15_000
-    drain_ttl_ms: Natural = 60_000
+    domain_silent_min: Count = 3
+    max_tick_gap_ms: Span = 1_500
+    max_own_lag_ms: Span = 5_000
+    max_own_view_age_ms: Span = 15_000
+    witness_fresh_ms: Span = 15_000
+    drain_ttl_ms: Span = 60_000
 
 
 class GovernorPolicy(Message, frozen=True, kw_only=True):
     """What holds decisions back (DECISIONS 7)."""
 
     zone_unhealthy_permille: Permille = 550
-    zone_unhealthy_min: Natural = 3
+    zone_unhealthy_min: Count = 3
     zone_slow_permille: Permille = 100
     unfixable_permille: Permille = 400
-    unfixable_sites: Natural = 10
+    unfixable_sites: Count = 10
     breaker_permille: Permille = 200
     drain_limit_permille: Permille = 500
-    workload_moves_milli_per_s: Natural = 500
-    workload_moves_burst: Natural = 10
-    session_moves_per_s: Natural = 200
-    session_moves_burst: Natural = 400
-    budget_raise_milli_per_min: Natural = 50
-    lease_ms: Natural = 10_000
-    flap_per_hour: Natural = 60
-    flap_quiet_ms: Natural = 0
-    skew_ms: Natural = 5_000
-    hold_repeat_ms: Natural = 60_000
+    workload_moves_milli_per_s: Count = 500
+    workload_moves_burst: Count = 10
+    session_moves_per_s: Count = 200
+    session_moves_burst: Count = 400
+    budget_raise_milli_per_min: Count = 50
+    lease_ms: Span = 10_000
+    flap_per_hour: Count = 60
+    flap_quiet_ms: Span = 0
+    skew_ms: Span = 5_000
+    hold_repeat_ms: Span = 60_000
 
 
 class AdmissionPolicy(Message, frozen=True, kw_only=True):
@@ -145,7 +145,7 @@ class Policy(Message, frozen=True, kw_only=True):
     """One policy document: it replaces the default parameters of the kinds it names, within its scope."""
 
     id: Id
-    version: Natural
+    version: Version
     scope: Scope = Scope()
     mode: Mode = Mode.ACTIVE
     owner: str = ""
@@ -175,7 +175,7 @@ class CellMove(Message, frozen=True, kw_only=True):
     """How often terminals of one zone went on to another."""
 
     to_zone: Id
-    permille: Natural
+    permille: Permille
 
 
 class MobilityModel(Message, frozen=True, kw_only=True):
@@ -183,7 +183,7 @@ class MobilityModel(Message, frozen=True, kw_only=True):
 
     id: Id
     at_ms: Millis
-    step_ms: Natural
+    step_ms: Span
     moves: dict[str, tuple[CellMove, ...]] = msgspec.field(default_factory=dict)
     values_milli: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
 

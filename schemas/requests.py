@@ -8,7 +8,21 @@ from __future__ import annotations
 from enum import StrEnum
 
 from .apps import Resources
-from .base import Id, Message, Millis, Natural, Permille
+from .base import (
+    Amount,
+    Count,
+    Id,
+    IdOrNone,
+    KeyspaceName,
+    Message,
+    Millis,
+    Natural,
+    Permille,
+    Replicas,
+    ResourceId,
+    Span,
+    Version,
+)
 from .commands import Share
 
 
@@ -26,7 +40,7 @@ class Request(Message, frozen=True, kw_only=True):
 
     request_id: Id
     reply_key: Id
-    reply_keyspace: str
+    reply_keyspace: KeyspaceName
     expires_at_ms: Millis
 
 
@@ -43,11 +57,11 @@ class Reserve(Request, frozen=True, kw_only=True):
 
     site_id: Id
     app_id: Id
-    resource_id: Id
+    resource_id: ResourceId
     purpose: Purpose
-    for_ms: Natural
-    seats: Natural = 0
-    replicas: Natural = 0
+    for_ms: Span
+    seats: Count = 0
+    replicas: Replicas = 0
     resources: Resources = Resources()
 
 
@@ -55,7 +69,7 @@ class Reserved(Reply, frozen=True, kw_only=True):
     """Granted until, or refused with the room there is."""
 
     site_id: Id
-    until_ms: Natural = 0
+    until_ms: Millis = 0
     room: Resources = Resources()
 
 
@@ -64,7 +78,7 @@ class Commit(Request, frozen=True, kw_only=True):
 
     site_id: Id
     reservation_id: Id
-    resource_id: Id
+    resource_id: ResourceId
 
 
 class Committed(Reply, frozen=True, kw_only=True):
@@ -78,7 +92,7 @@ class ReleaseRoom(Message, frozen=True, kw_only=True):
 
     site_id: Id
     reservation_id: Id
-    resource_id: Id
+    resource_id: ResourceId
 
 
 class Overflow(Message, frozen=True, kw_only=True):
@@ -88,7 +102,7 @@ class Overflow(Message, frozen=True, kw_only=True):
     app_id: Id
     missing_milli: Natural
     permille: Permille
-    missing_replicas: Natural = 0
+    missing_replicas: Count = 0
     at_ms: Millis = 0
 
 
@@ -97,9 +111,9 @@ class PlaceReplicas(Request, frozen=True, kw_only=True):
 
     site_id: Id
     app_id: Id
-    replicas: Natural
-    spec_version: Natural = 0
-    reservation_id: str = ""
+    replicas: Replicas
+    spec_version: Version = 0
+    reservation_id: IdOrNone = ""
     scale: bool = False
 
 
@@ -108,7 +122,7 @@ class Placed(Reply, frozen=True, kw_only=True):
 
     site_id: Id
     app_id: Id
-    ready: Natural = 0
+    ready: Count = 0
     endpoints: tuple[str, ...] = ()
 
 
@@ -136,13 +150,13 @@ class SiteReport(Message, frozen=True, kw_only=True):
     app_id: Id
     at_ms: Millis
     demand_milli: Natural
-    desired: Natural
-    ready: Natural
-    own: Natural = 0
-    placed: Natural = 0
+    desired: Count
+    ready: Count
+    own: Count = 0
+    placed: Count = 0
     served_elsewhere_permille: Permille = 0
     coverage_permille: Permille = 1000
-    age_ms: Natural = 0
+    age_ms: Span = 0
     capacity_milli: Natural = 0
 
 
@@ -152,9 +166,9 @@ class SiteBeat(Message, frozen=True, kw_only=True):
     site_id: Id
     region_id: Id
     at_ms: Millis
-    nodes: Natural
-    reporting: Natural
-    interval_ms: Natural = 5000
+    nodes: Count
+    reporting: Count
+    interval_ms: Span = 5000
     lifecycle_dead: bool = False
 
 
@@ -176,14 +190,14 @@ class Witness(Message, frozen=True, kw_only=True):
     alive: bool
     at_ms: Millis
     by: str = ""
-    count: Natural = 1
+    count: Count = 1
 
 
 class DrainSite(Message, frozen=True, kw_only=True):
     """Send no traffic to this site until then; reversible, renewed while the site is suspect (`until_ms` 0 ends it)."""
 
     site_id: Id
-    until_ms: Natural
+    until_ms: Millis
     evidence: tuple[str, ...] = ()
     at_ms: Millis = 0
 
@@ -208,9 +222,9 @@ class AskLease(Request, frozen=True, kw_only=True):
 
     region_id: Id
     budget: Budget
-    amount: Natural
-    site_id: str = ""
-    target_site: str = ""
+    amount: Count
+    site_id: IdOrNone = ""
+    target_site: IdOrNone = ""
     resource_id: str = ""
 
 
@@ -219,19 +233,19 @@ class Lease(Reply, frozen=True, kw_only=True):
 
     region_id: Id
     budget: Budget
-    amount: Natural = 0
-    until_ms: Natural = 0
-    site_id: str = ""
+    amount: Count = 0
+    until_ms: Millis = 0
+    site_id: IdOrNone = ""
 
 
 class CheckpointReport(Message, frozen=True, kw_only=True):
     """An executor stored a copy of a resource's state where its site's death does not reach it."""
 
-    resource_id: Id
+    resource_id: ResourceId
     app_id: Id
     site_id: Id
     ref: str
     sha256: str
-    bytes: Natural
-    version: Natural
+    bytes: Amount
+    version: Version
     at_ms: Millis

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from .base import Id, Message, Millis, Natural, Permille
+from .base import Id, IdOrNone, KeyspaceName, Message, Millis, Permille, Replicas, ResourceId, Version
 from .commands import Fence, StateRef
 
 
@@ -39,7 +39,7 @@ class Result(Message, frozen=True, kw_only=True):
     endpoints: tuple[str, ...] = ()
     instance_ids: tuple[str, ...] = ()
     state: StateRef | None = None
-    observed: Natural | None = None
+    observed: Replicas | None = None
     moot: bool = False
 
 
@@ -56,20 +56,20 @@ class Status(Message, frozen=True, kw_only=True):
     """One state of one command; counts only if its `state_version` is greater than the last one seen."""
 
     command_id: Id
-    attempt: Natural
+    attempt: Version
     state: CommandState
-    state_version: Natural
+    state_version: Version
     entered_at_ms: Millis
     executor_id: Id
-    resource_id: str
-    site_id: str
+    resource_id: ResourceId
+    site_id: IdOrNone
     boot_id: str
     observed_fence: Fence | None = None
     progress_permille: Permille = 0
     phase: str = ""
     result: Result | None = None
     error: Fault | None = None
-    observed_generation: Natural = 0
+    observed_generation: Version = 0
     late: bool = False
 
 
@@ -88,12 +88,12 @@ class Observed(Message, frozen=True, kw_only=True):
     `kind` is the resource's type (replicas, ingress, session ..): replicas and an ingress share their id.
     """
 
-    resource_id: Id
+    resource_id: ResourceId
     kind: str = ""
-    generation: Natural = 0
-    replicas: Natural = 0
+    generation: Version = 0
+    replicas: Replicas = 0
     state: CopyState | None = None
-    version: Natural = 0
+    version: Version = 0
     checkpoint_ref: str = ""
 
 
@@ -107,8 +107,8 @@ class Hello(Message, frozen=True, kw_only=True):
     site_id: Id
     boot_id: str
     at_ms: Millis
-    owner_keyspace: str
-    last_applied: dict[str, Natural] = msgspec.field(default_factory=dict)
+    owner_keyspace: KeyspaceName
+    last_applied: dict[str, Version] = msgspec.field(default_factory=dict)
     observed: tuple[Observed, ...] = ()
     unmanaged: tuple[str, ...] = ()
     why: str = "start"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from .base import Id, Message, Millis, Natural
+import msgspec
+
+from .base import Amount, Count, Id, Message, Millis, Natural, Permille, Span, Version
 
 
 class Conditions(Message, frozen=True, kw_only=True):
@@ -22,9 +25,9 @@ class Checkpoint(Message, frozen=True, kw_only=True):
 
     ref: str
     at_ms: Millis
-    bytes: Natural = 0
+    bytes: Amount = 0
     sha256: str = ""
-    version: Natural = 0
+    version: Version = 0
 
 
 class ReplicaSample(Message, frozen=True, kw_only=True):
@@ -33,9 +36,9 @@ class ReplicaSample(Message, frozen=True, kw_only=True):
     app_id: Id
     instance_id: Id
     ready: bool = True
-    cpu_used_milli: Natural = 0
-    mem_used_bytes: Natural = 0
-    sessions: Natural = 0
+    cpu_used_milli: Amount = 0
+    mem_used_bytes: Amount = 0
+    sessions: Count = 0
     checkpoint: Checkpoint | None = None
 
 
@@ -44,22 +47,22 @@ class NodeSample(Message, frozen=True, kw_only=True):
 
     node_id: Id
     observed_at_ms: Millis
-    cpu_used_milli: Natural
-    cpu_allocatable_milli: Natural
-    mem_used_bytes: Natural
-    mem_allocatable_bytes: Natural
+    cpu_used_milli: Amount
+    cpu_allocatable_milli: Amount
+    mem_used_bytes: Amount
+    mem_allocatable_bytes: Amount
     boot_id: str = ""
     sequence: Natural = 0
-    gpu_used_milli: Natural = 0
-    gpu_allocatable_milli: Natural = 0
-    gpu_mem_used_bytes: Natural = 0
-    fs_used_bytes: Natural = 0
-    fs_allocatable_bytes: Natural = 0
+    gpu_used_milli: Amount = 0
+    gpu_allocatable_milli: Amount = 0
+    gpu_mem_used_bytes: Amount = 0
+    fs_used_bytes: Amount = 0
+    fs_allocatable_bytes: Amount = 0
     net_rx_bytes_total: Natural = 0
     net_tx_bytes_total: Natural = 0
-    net_capacity_bps: Natural = 0
-    temperature_milli_cel: int = 0
-    power_mw: Natural = 0
+    net_capacity_bps: Amount = 0
+    temperature_milli_cel: Annotated[int, msgspec.Meta(ge=-273_150, le=10_000_000)] = 0
+    power_mw: Amount = 0
     conditions: Conditions = Conditions(ready=True)
     replicas: tuple[ReplicaSample, ...] = ()
     time_source: str = "payload"
@@ -75,9 +78,9 @@ class LinkProbe(Message, frozen=True, kw_only=True):
     """What a site's gateway sees of a peer site: round trip time, or no answer."""
 
     to_site: Id
-    rtt_us: Natural | None = None
-    loss_permille: Natural = 0
-    probes: Natural = 0
+    rtt_us: Amount | None = None
+    loss_permille: Permille = 0
+    probes: Count = 0
 
 
 class NodeTelemetryBatch(Message, frozen=True, kw_only=True):
@@ -92,10 +95,10 @@ class NodeTelemetryBatch(Message, frozen=True, kw_only=True):
     sequence: Natural
     observed_at_ms: Millis
     nodes: tuple[NodeSample, ...]
-    interval_ms: Natural = 5000
+    interval_ms: Span = 5000
     buffered: bool = False
     links: tuple[LinkProbe, ...] = ()
-    thinned: Natural = 0
+    thinned: Count = 0
 
 
 class NodePhase(StrEnum):
@@ -129,7 +132,7 @@ class ServedBy(Message, frozen=True, kw_only=True):
     """Requests of this ingress that another site answered."""
 
     site_id: Id
-    requests: Natural
+    requests: Count
 
 
 class AppLoad(Message, frozen=True, kw_only=True):
@@ -143,19 +146,19 @@ class AppLoad(Message, frozen=True, kw_only=True):
     app_id: Id
     ingress_id: Id
     observed_at_ms: Millis
-    interval_ms: Natural
-    requests: Natural
+    interval_ms: Span
+    requests: Count
     boot_id: str = ""
     sequence: Natural = 0
     buffered: bool = False
-    errors: Natural = 0
-    sessions: Natural = 0
-    p50_us: Natural = 0
-    p95_us: Natural = 0
-    queued: Natural = 0
-    rejected: Natural = 0
-    served_elsewhere: Natural = 0
-    hosted_for_others: Natural = 0
+    errors: Count = 0
+    sessions: Count = 0
+    p50_us: Amount = 0
+    p95_us: Amount = 0
+    queued: Count = 0
+    rejected: Count = 0
+    served_elsewhere: Count = 0
+    hosted_for_others: Count = 0
     bytes_in: Natural = 0
     bytes_out: Natural = 0
     served_by: tuple[ServedBy, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from edge_control.controllers.app_books import AppBooks, Turn
 from edge_control.controllers.app_rows import AppRow, Bucket, DemandRow, at
+from schemas.base import capped
 from schemas.inventory import AppBudget, AppInventory, AppSiteShare, Health, SpillAtSite
 from schemas.policy import ScalingPolicy, Scope
 from schemas.requests import SiteReport
@@ -64,11 +65,11 @@ def fused(books: AppBooks, app: AppRow, hires: tuple[SpillAtSite, ...], unmet_mi
         app_id=app.app_id,
         generation=app.generation,
         as_of_ms=app.published_at_ms,
-        demand_milli=sum(row.demand_milli for row in rows),
+        demand_milli=capped(sum(row.demand_milli for row in rows)),
         sites=tuple(_share(row) for row in rows),
         budget=budget,
         fusion_gain_permille=gain_permille(rows, app),
-        unmet_milli=unmet_milli,
+        unmet_milli=capped(unmet_milli),
         hires=hires,
     )
 
@@ -77,7 +78,7 @@ def gain_permille(rows: list[DemandRow], app: AppRow) -> int:
     """Sum of the sites' peaks over the pooled peak, in thousandths; 1000 when nothing is gained or known."""
     apart = sum(peak(row.peaks) for row in rows)
     together = peak(app.pooled)
-    return max(1000, apart * 1000 // together) if together else 1000
+    return max(1000, capped(apart * 1000 // together)) if together else 1000
 
 
 def peak(buckets: tuple[Bucket, ...]) -> int:
@@ -116,7 +117,7 @@ def _share(row: DemandRow) -> AppSiteShare:
 
 def _total(turn: Turn, app_id: str) -> int:
     alive = (row for row in turn.books.demands(app_id) if turn.view.health_of(row.site_id) is not Health.DEAD)
-    return sum(row.demand_milli for row in alive)
+    return capped(sum(row.demand_milli for row in alive))
 
 
 def _window(turn: Turn, app_id: str) -> ScalingPolicy:

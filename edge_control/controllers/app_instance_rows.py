@@ -6,7 +6,7 @@ import msgspec
 
 from edge_control.controllers.procedures import Procedure
 from edge_control.inventory.tables import Row
-from schemas.apps import AppKind, AppSpec
+from schemas.apps import AppSpec
 from schemas.commands import StateRef
 
 
@@ -96,5 +96,5 @@ class InstanceRow(Row, kw_only=True):
 
 
 def has_instances(spec: AppSpec) -> bool:
-    """Whether the app's replicas are instances with a state of their own: it keeps state, but none per terminal."""
-    return spec.kind is AppKind.SERVICE and spec.stateful and spec.per_replica.sessions == 0
+    """Whether the app's replicas are instances with a state of their own."""
+    return spec.keeps_instances

@@ -31,7 +31,7 @@ _WELL: Final = (Health.ALIVE, Health.UNKNOWN)
 def tend_instances(turn: Turn, spec: AppSpec, *, gone: bool) -> None:
     """Let time pass for the app's instances; there are as many as its minimum says."""
     wanted = spec.bounds.min if has_instances(spec) and not gone else 0
-    names = [f"{spec.app_id}/{number}" for number in range(wanted)]
+    names = dict.fromkeys(f"{spec.app_id}/{number}" for number in range(wanted))
     for name in names:
         if name not in turn.books.instances:
             turn.books.put_instance(InstanceRow(instance_id=name, app_id=spec.app_id))

@@ -11,6 +11,7 @@ from edge_control.controllers.site_rows import AppRow, SiteRow
 from edge_control.controllers.site_turn import Turn
 from edge_control.inventory.amounts import minus, plus, times
 from schemas.apps import Resources
+from schemas.base import capped
 from schemas.inventory import AppAtSite, Room, SiteInventory, SpillAtSite
 
 PUBLISH_MS: Final = 1_000
@@ -80,7 +81,7 @@ def _room(name: str, amounts: tuple[Resources, ...], measured: Resources) -> Roo
         reserved=reserved,
         used=used,
         free=free,
-        watermark_permille=getattr(measured, name) * 1000 // capacity if capacity else 0,
+        watermark_permille=capped(getattr(measured, name) * 1000 // capacity) if capacity else 0,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from edge_control.controllers import site_reports
 from edge_control.controllers.site_rows import AppRow, SiteRow
 from edge_control.controllers.site_turn import Turn
+from edge_control.inventory.amounts import PLENTY
 from edge_control.inventory.ledger import Seats
 from edge_control.inventory.load_window import IngressWindow, absorb, rate_milli, rising_rate_milli, speaking
 from edge_control.policies import forecast
@@ -19,6 +20,7 @@ from schemas.policy import ScalingPolicy
 from schemas.telemetry import AppLoad
 
 _USUAL_INTERVAL_MS = 5_000
+_MOST_MILLI = PLENTY * 1_000
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,12 +97,12 @@ def measure(row: AppRow, spec: AppSpec, policy: ScalingPolicy, seats: Seats) -> 
         "sessions": _full_use(_sessions(windows, seats) * 1000, per.sessions, target),
         "cpu": sum(cpu) * 1000 // (len(cpu) * per.cpu_milli) if cpu and per.cpu_milli else 0,
     }
-    parts = {name: milli * 1000 // target for name, milli in full.items() if milli}
+    parts = {name: min(milli * 1000 // target, _MOST_MILLI) for name, milli in full.items() if milli}
     if row.node_demand_milli:
         parts["nodes"] = row.node_demand_milli
     return Measured(
         demand_milli=max(parts.values(), default=0),
-        panic_milli=sum(panics) // per.requests_per_s if per.requests_per_s else 0,
+        panic_milli=min(sum(panics) // per.requests_per_s, _MOST_MILLI) if per.requests_per_s else 0,
         sampled_at_ms=_newest_ms(row, windows),
         interval_ms=max((window.interval_ms for window in windows), default=_USUAL_INTERVAL_MS),
         parts=parts,

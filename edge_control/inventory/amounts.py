@@ -1,10 +1,11 @@
-"""Arithmetic on amounts of capacity; nothing here ever goes below zero."""
+"""Arithmetic on amounts of capacity; nothing here ever goes below zero, or above what travels exactly."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from schemas.apps import Resources
+from schemas.base import capped
 
 NONE: Final = Resources()
 PLENTY: Final = 1_000_000
@@ -13,10 +14,10 @@ PLENTY: Final = 1_000_000
 def plus(left: Resources, right: Resources) -> Resources:
     """Both together."""
     return Resources(
-        cpu_milli=left.cpu_milli + right.cpu_milli,
-        mem_bytes=left.mem_bytes + right.mem_bytes,
-        gpu_milli=left.gpu_milli + right.gpu_milli,
-        net_bps=left.net_bps + right.net_bps,
+        cpu_milli=capped(left.cpu_milli + right.cpu_milli),
+        mem_bytes=capped(left.mem_bytes + right.mem_bytes),
+        gpu_milli=capped(left.gpu_milli + right.gpu_milli),
+        net_bps=capped(left.net_bps + right.net_bps),
     )
 
 
@@ -33,10 +34,10 @@ def minus(left: Resources, right: Resources) -> Resources:
 def times(unit: Resources, count: int) -> Resources:
     """So many of the unit."""
     return Resources(
-        cpu_milli=unit.cpu_milli * count,
-        mem_bytes=unit.mem_bytes * count,
-        gpu_milli=unit.gpu_milli * count,
-        net_bps=unit.net_bps * count,
+        cpu_milli=capped(unit.cpu_milli * count),
+        mem_bytes=capped(unit.mem_bytes * count),
+        gpu_milli=capped(unit.gpu_milli * count),
+        net_bps=capped(unit.net_bps * count),
     )
 
 

@@ -80,7 +80,7 @@ def test_a_bad_file_is_refused_whole_and_names_every_fault_with_its_place() -> N
         ("scaling = {panic_window_ms = 400000}", "longer than window_ms"),
         ("offload = {spill_renew_ms = 70000}", "must be below spill_ttl_ms"),
         ("failover = {silent_beats = 0}", "silent_beats must be above 0"),
-        ('admission = {mode = "maybe"}', "wanted auto or approve"),
+        ('admission = {mode = "maybe"}', "neither auto nor approve"),
         ("", "it says nothing"),
     ],
 )
