@@ -41,7 +41,7 @@ def _draw(  # noqa: PLR0917  # a draw touches the bucket, the leases and the pol
     now_ms: int,
 ) -> Lease:
     rate_milli, burst = _pace(ask, sites, policy)
-    name = str(ask.budget) if not ask.target_site else f"{ask.budget}/{ask.target_site}"
+    name = _bucket_name(ask)
     bucket = region.buckets.get(name)
     if bucket is None:
         bucket = region.buckets[name] = Bucket(tokens_milli=burst * 1000, at_ms=now_ms)
@@ -54,6 +54,12 @@ def _draw(  # noqa: PLR0917  # a draw touches the bucket, the leases and the pol
         region_id=ask.region_id, budget=str(ask.budget), amount=amount, until_ms=until_ms, site_id=ask.site_id
     )
     return _reply(ask, amount, until_ms, "")
+
+
+def _bucket_name(ask: AskLease) -> str:
+    """Sessions spare each target by itself; workloads are few, and one budget holds for the whole region."""
+    per_target = ask.budget is Budget.SESSIONS and ask.target_site
+    return f"{ask.budget}/{ask.target_site}" if per_target else str(ask.budget)
 
 
 def _stop(  # noqa: PLR0917  # every fact that can forbid a lease

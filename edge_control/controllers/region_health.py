@@ -13,7 +13,7 @@ from edge_control.policies.failover import Assessment
 from schemas.base import Message, derive_id
 from schemas.decisions import HealthDecision
 from schemas.inventory import BudgetRow, Health, RegionInventory
-from schemas.policy import FailoverPolicy, GovernorPolicy
+from schemas.policy import FailoverPolicy
 from schemas.requests import DrainSite, EvacuateSite
 from topics.catalogue import Keyspace
 
@@ -46,7 +46,6 @@ def announce(  # noqa: PLR0917  # the one place that turns a change of health in
 def published(region: RegionRow, sites: list[SiteRow]) -> RegionInventory:
     """The region's public row as of its last publication."""
     at_ms = region.published_at_ms
-    policy = GovernorPolicy()
     return RegionInventory(
         region_id=region.region_id,
         generation=region.generation,
@@ -54,14 +53,7 @@ def published(region: RegionRow, sites: list[SiteRow]) -> RegionInventory:
         cut=region.cut,
         sites=tuple(site.published(at_ms) for site in sites),
         budgets=tuple(
-            BudgetRow(
-                name=name,
-                rate_milli_per_s=policy.workload_moves_milli_per_s
-                if name == "workloads"
-                else policy.session_moves_per_s * 1000,
-                used=bucket.leased,
-                leased=bucket.leased,
-            )
+            BudgetRow(name=name, rate_milli_per_s=bucket.rate_milli_per_s, used=bucket.leased, leased=bucket.leased)
             for name, bucket in region.buckets.items()
         ),
     )

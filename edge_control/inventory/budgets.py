@@ -6,15 +6,17 @@ from edge_control.inventory.tables import Row
 
 
 class Bucket(Row, kw_only=True):
-    """Tokens left, when that was true, and what was ever leased."""
+    """Tokens left, when that was true, at what rate they grow, and what was ever leased."""
 
     tokens_milli: int
     at_ms: int
+    rate_milli_per_s: int = 0
     leased: int = 0
 
 
 def refill(bucket: Bucket, rate_milli_per_s: int, burst: int, now_ms: int) -> None:
     """Let time add tokens, up to the burst; time never runs backwards."""
+    bucket.rate_milli_per_s = rate_milli_per_s
     passed_ms = max(0, now_ms - bucket.at_ms)
     grown = passed_ms * rate_milli_per_s // 1000
     if grown or bucket.tokens_milli >= burst * 1000:

@@ -85,12 +85,21 @@ class View:
             case estate.Site():
                 self._take_out(body.id)
                 self.sites_of_region.setdefault(body.region, {})[body.id] = None
+                self._hear(body.region, body.id)
             case inventory.RegionInventory():
-                self.health.update({row.site_id: row for row in body.sites})
+                for row in body.sites:
+                    if self.region_of(row.site_id) in ("", body.region_id):
+                        self.health[row.site_id] = row
             case policy.Policy():
                 self.policies.put(body)
             case _:
                 pass
+
+    def _hear(self, region_id: str, site_id: str) -> None:
+        """Take the word of the site's own region, whichever was read first; a former region's word counts no more."""
+        self.health.pop(site_id, None)
+        region = self.region_rows.get(region_id)
+        self.health.update({row.site_id: row for row in region.body.sites if row.site_id == site_id} if region else {})
 
     def _remove(self, topic: Topic, key: str) -> None:
         if topic is cat.APP:

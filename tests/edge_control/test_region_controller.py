@@ -172,7 +172,7 @@ def test_many_silent_sites_are_a_cut_and_nobody_is_evacuated() -> None:
     assert rows[-1].cut
 
 
-def ask(world: World, request_id: str, *, site: str = "", amount: int = 1, budget: Budget = Budget.WORKLOADS) -> Lease:
+def ask(world: World, request_id: str, *, site: str = "", target: str = "", amount: int = 1) -> Lease:
     (reply,) = world.fold(
         AskLease(
             request_id=request_id,
@@ -180,9 +180,10 @@ def ask(world: World, request_id: str, *, site: str = "", amount: int = 1, budge
             reply_keyspace="app",
             expires_at_ms=world.now_ms + 2000,
             region_id="bay",
-            budget=budget,
+            budget=Budget.WORKLOADS,
             amount=amount,
             site_id=site,
+            target_site=target,
         )
     )
     assert isinstance(reply, Lease)
@@ -219,6 +220,16 @@ def test_in_any_window_no_more_is_leased_than_burst_and_rate_allow() -> None:
             spent = sum(amount for _, amount in granted[start : end + 1])
             bound = policy.workload_moves_burst + policy.workload_moves_milli_per_s * window_ms // 1_000_000
             assert spent <= bound + 1
+
+
+def test_workloads_share_one_budget_of_the_region_and_its_row_shows_the_rate_in_force() -> None:
+    world = World()
+    amounts = [ask(world, f"r{n}", target=f"s{n}", amount=4).amount for n in range(4)]
+    assert amounts == [4, 4, 2, 0]
+    world.silence("s0")
+    world.run(5000)
+    (budget,) = [output.body for output in world.said if isinstance(output.body, RegionInventory)][-1].budgets
+    assert (budget.name, budget.rate_milli_per_s) == ("workloads", 500)
 
 
 @pytest.mark.parametrize("scope", ["all", "region/bay"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_control.inventory.view import View
 from schemas import estate
+from schemas.inventory import Health, RegionInventory, SiteHealth
 from topics import catalogue as cat
 
 
@@ -29,3 +30,22 @@ def test_a_node_that_goes_takes_no_site_of_the_same_name_with_it() -> None:
     assert members(view) == {"bay": ["a"]}
     view.apply(cat.ESTATE, "site/a", None, 2)
     assert (members(view), view.sites) == ({}, {})
+
+
+def region(name: str, health: Health) -> RegionInventory:
+    row = SiteHealth(site_id="a", health=health, since_ms=0)
+    return RegionInventory(region_id=name, generation=1, as_of_ms=0, sites=(row,))
+
+
+def test_only_its_own_region_has_a_word_on_a_site_whichever_row_is_read_first() -> None:
+    rows = [
+        (cat.ESTATE, "site/a", site("a", "north")),
+        (cat.ESTATE, "site/a", site("a", "south")),
+        (cat.INVENTORY, "south", region("south", Health.ALIVE)),
+        (cat.INVENTORY, "north", region("north", Health.DEAD)),
+    ]
+    for order in ((0, 1, 2, 3), (0, 1, 3, 2), (3, 2, 0, 1), (2, 0, 3, 1)):
+        view = View()
+        for number in order:
+            view.apply(*rows[number], 0)
+        assert view.health_of("a") is Health.ALIVE, order
