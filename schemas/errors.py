@@ -21,6 +21,7 @@ class Fault(StrEnum):
     ENVELOPE = "envelope"
     BAD_TIME = "bad-time"
     UNKNOWN_TYPE = "unknown-type"
+    OTHER_KEY = "other-key"
     ROW = "row"
     SETTINGS = "settings"
     DOCUMENT = "document"

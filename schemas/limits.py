@@ -32,8 +32,8 @@ BATCH: Final = Limits(max_bytes=1_048_576)
 """One site's batch of samples (CONTRACTS 1)."""
 MAX_ATTRIBUTES_BYTES: Final = 65_536
 """All attributes of one event together."""
-MAX_NAME_BYTES: Final = 200
-"""An event's id, source or type: they are kept to recognise repeats, so they must stay small."""
+MAX_NAME_BYTES: Final = 512
+"""An event's id, source or type: room for two names, and still small, as they are kept to recognise repeats."""
 
 _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b"{}[]:")
 _INNERMOST: Final = re.compile(rb"\{:*\}|\[\]")

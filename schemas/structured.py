@@ -73,7 +73,10 @@ def _headers(members: dict[str, msgspec.Raw]) -> dict[str, bytes]:
 
 def _text(raw: msgspec.Raw) -> str | None:
     """An attribute's canonical text; empty for null (not set); None for what no attribute may be."""
-    value = msgspec.json.decode(raw)
+    try:
+        value = msgspec.json.decode(raw)
+    except msgspec.DecodeError:  # a number such as 1e999 passes as raw JSON
+        return None
     if value is None:
         return ""
     if isinstance(value, bool):

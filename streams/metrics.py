@@ -74,6 +74,9 @@ class WorkerMetrics:
         self.outbox = Gauge("edgeweir_outbox_entries", "Outputs not yet acknowledged.", registry=registry)
         self.lag_seconds = Gauge("edgeweir_lag_seconds", "Age of the oldest unread input.", registry=registry)
         self.view_age_seconds = Gauge("edgeweir_view_age_seconds", "Age of the view.", registry=registry)
+        self.view_refused = Gauge(
+            "edgeweir_view_records_refused", "Records of the view's topics that were left out.", registry=registry
+        )
         self.oldest_frame_seconds = Gauge(
             "edgeweir_oldest_unacknowledged_frame_seconds", "How long the oldest frame waits.", registry=registry
         )

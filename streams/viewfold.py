@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from edge_control.inventory.view import View
 from schemas.base import Message
 from schemas.cloudevents import Received, read
-from schemas.errors import BadInput
+from schemas.errors import BadInput, Fault
 from schemas.registry import TYPES
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.records import Record
 from topics.catalogue import Topic
+from topics.keys import key_agrees
 
 Vector = dict[str, tuple[int, ...]]
 """Next offset of each partition, by topic."""
@@ -27,18 +28,21 @@ class ViewFold:
         self.refused = 0
         self._heard: dict[str, int] = {}
 
-    def apply(self, records: Iterable[tuple[Topic, Record]]) -> None:
-        """Advance the view; the caller sees to it that no frame is open."""
+    def apply(self, records: Iterable[tuple[Topic, Record]]) -> list[str]:
+        """Advance the view; the caller sees to it that no frame is open. What was left out, with place and reason."""
         moved: dict[str, list[int]] = {}
+        left_out: list[str] = []
         for topic, record in records:
             offsets = moved.setdefault(topic.name, list(self.vector[topic.name]))
             offsets[record.partition] = record.offset + 1
             try:
                 self._apply(topic, record)
-            except BadInput:
-                self.refused += 1
+            except BadInput as error:
+                left_out.append(f"{topic.name}/{record.partition}/{record.offset} {error}")
+        self.refused += len(left_out)
         if moved:  # a new object: frames hold on to the vector they were folded on
             self.vector = self.vector | {name: tuple(offsets) for name, offsets in moved.items()}
+        return left_out
 
     def is_at(self, vector: Mapping[str, tuple[int, ...]]) -> bool:
         """Whether the view has come as far."""
@@ -61,14 +65,9 @@ class ViewFold:
         )
         if self._is_stale(topic, received):
             return
-        body: Message | None = None
-        if received.data is not None:
-            kind = TYPES.get(received.short_type) if received.short_type in topic.types else None
-            if kind is None:
-                self.refused += 1
-                return
-            body = received.body(kind)
-        self.view.apply(topic, (record.key or b"").decode(errors="replace"), body, record.timestamp)
+        key = (record.key or b"").decode(errors="replace")
+        body = _body(topic, received, key) if received.data is not None else None
+        self.view.apply(topic, key, body, record.timestamp)
 
     def _is_stale(self, topic: Topic, received: Received) -> bool:
         """A copy that a deposed owner sent late is older than what is known: its sequence number says so."""
@@ -79,3 +78,12 @@ class ViewFold:
             return True
         self._heard[sender] = sequence
         return False
+
+
+def _body(topic: Topic, received: Received, key: str) -> Message:
+    if received.short_type not in topic.types:
+        raise BadInput(Fault.UNKNOWN_TYPE, f"{topic.name} carries {', '.join(topic.types)}")
+    body: Message = received.body(TYPES[received.short_type])
+    if not key_agrees(topic, key, body):
+        raise BadInput(Fault.OTHER_KEY, "the key is not the name that the body says")
+    return body

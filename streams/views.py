@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from edge_control.inventory.view import View
@@ -13,6 +14,7 @@ from streams.viewfold import Vector, ViewFold
 from topics.catalogue import VIEWS
 from topics.connect import Connect
 
+log = structlog.get_logger()
 _POLL_MS = 200
 _FETCH_BYTES = 4 * 1_048_576
 FETCH_WAIT_MS = 50
@@ -76,7 +78,8 @@ class ViewReader:
 
     def apply(self, records: Iterable[ConsumerRecord]) -> None:
         """Advance the view; the caller sees to it that no frame is open."""
-        self._fold.apply((self._topics[record.topic], record) for record in records)
+        for left_out in self._fold.apply((self._topics[record.topic], record) for record in records):
+            log.warning("left out of the view", record=left_out)
         self._advanced.set()
 
     async def reached(self, vector: Mapping[str, tuple[int, ...]]) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from edge_control.controllers import site_reports, site_spill
 from edge_control.controllers.site_rows import AppRow
 from edge_control.controllers.site_turn import Turn
+from schemas.base import ID_PATTERN
 from schemas.statuses import CommandState, Hello, Observed, Status
 
 _REPLICAS: Final = ("", "replicas")
@@ -79,7 +80,7 @@ def _replicas_by_app(hello: Hello) -> dict[str, Observed]:
     found: dict[str, Observed] = {}
     for item in hello.observed:
         app_id, _, site_id = item.resource_id.rpartition("@")
-        if app_id and site_id == hello.site_id and item.kind in _REPLICAS:
+        if ID_PATTERN.match(app_id) and site_id == hello.site_id and item.kind in _REPLICAS:
             known = found.get(app_id)
             if known is None or item.replicas > known.replicas:
                 found[app_id] = item
@@ -108,7 +109,7 @@ def _take_found(turn: Turn, row: AppRow, there: Observed, *, newer: bool) -> Non
 
 def _take_late(turn: Turn, row: AppRow, status: Status) -> None:
     read_back = status.result.observed if status.result else None
-    news = status.state is CommandState.SUCCEEDED and status.observed_generation > row.applied
+    news = status.state is CommandState.SUCCEEDED and row.applied < status.observed_generation <= row.generation
     if news and read_back is not None and not row.orders:
         row.observed, row.applied = read_back, status.observed_generation
         turn.put_app(row)

@@ -30,7 +30,7 @@ class Table(Generic[R]):
 
     def __init__(self, name: str, row_type: type[R]) -> None:
         """An empty table; `name` is its name in the journal."""
-        self.name = name
+        self.name, self.row_type = name, row_type
         self.dirty: dict[str, None] = {}
         self._rows: dict[str, R | bytes] = {}
         self._decode = msgspec.msgpack.Decoder(row_type).decode

@@ -16,6 +16,7 @@ from schemas.wire import decoder_for
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.records import Record
 from topics.catalogue import Keyspace, Topic
+from topics.keys import key_agrees
 from topics.partition import partition_of
 from topics.topic import DAY_MS
 
@@ -117,7 +118,7 @@ def _arrived(topic: Topic, record: Record, key: str, now_ms: int) -> Arrived:
     )
     place = f"{topic.name}/{record.partition}/{record.offset}"
     event = Event(
-        body=_body(topic, received),
+        body=_body(topic, received, key),
         key=key,
         topic=topic.name,
         partition=record.partition,
@@ -131,11 +132,13 @@ def _arrived(topic: Topic, record: Record, key: str, now_ms: int) -> Arrived:
     return Arrived(event)
 
 
-def _body(topic: Topic, received: Received) -> Message:
+def _body(topic: Topic, received: Received, key: str) -> Message:
     name = received.short_type
     if name not in topic.types:
         raise BadInput(Fault.UNKNOWN_TYPE, f"{topic.name} carries {', '.join(topic.types)}")
     body: Message = received.body(TYPES[name], BATCH if name == _BATCH_TYPE else RECORD)
+    if not key_agrees(topic, key, body):
+        raise BadInput(Fault.OTHER_KEY, "the key is not the name that the body says")
     return body
 
 

@@ -211,6 +211,7 @@ class Engine(mode.Service):
         metrics.rows.set(sum(len(table) for owner in live for _, table in owner.partition.named_tables))
         metrics.outbox.set(sum(len(owner.partition.outbox) for owner in live))
         metrics.lag_seconds.set(worst_lag_ms / 1000)
+        metrics.view_refused.set(self.shell.views.refused)
         metrics.view_age_seconds.set(self.shell.views.age_ms() / 1000)
         metrics.clock_offset_seconds.set(self.shell.clock.wall_offset_ms / 1000)
         metrics.ready.set(self.roster.is_ready)
