@@ -16,6 +16,7 @@ _POLE_E7 = 900_000_000
 _DATE_LINE_E7 = 1_800_000_000
 _LONGEST_RULE_MS = 72 * 3_600_000
 _MOST_INSTANCES = 1_000
+_SHORTEST_ROW_MS = 1_000
 
 
 def contradictions(item: Message) -> Iterator[str]:
@@ -106,6 +107,8 @@ def _offload(part: OffloadPolicy) -> Iterator[str]:
         yield f"offload.spill_renew_ms {part.spill_renew_ms} must be below spill_ttl_ms {part.spill_ttl_ms}"
     if part.spill_ttl_ms > _LONGEST_RULE_MS:
         yield f"offload.spill_ttl_ms {part.spill_ttl_ms} is above the cap of 72 hours"
+    if part.steering_ttl_ms < _SHORTEST_ROW_MS:
+        yield f"offload.steering_ttl_ms {part.steering_ttl_ms} is below {_SHORTEST_ROW_MS}: a row must outlive its way"
     if part.weak_view_age_ms > part.max_view_age_ms:
         yield f"offload.weak_view_age_ms {part.weak_view_age_ms} is above max_view_age_ms {part.max_view_age_ms}"
 

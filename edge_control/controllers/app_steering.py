@@ -41,7 +41,7 @@ def steer(turn: Turn, spec: AppSpec) -> None:
 
 def renew(turn: Turn) -> None:
     """Publish the rows again whose life is half over."""
-    for key in turn.books.renewals.due(turn.now_ms):
+    for key in tuple(turn.books.renewals.due(turn.now_ms)):  # what is published now is due again later
         row, spec = turn.books.steering.get(key), None
         if row is not None:
             spec = turn.books.spec(row.app_id)

@@ -16,6 +16,7 @@ from edge_control.inventory.amounts import NONE, PLENTY, larger
 from edge_control.policies import scaling
 from edge_control.policies.scaling import Recommendation, Situation
 from schemas.apps import AppSpec
+from schemas.base import capped
 from schemas.decisions import InputRow, PolicyRef, Reason, Verdict
 from schemas.policy import Mode, ScalingPolicy
 from schemas.requests import Overflow, SiteReport
@@ -58,7 +59,7 @@ def judge_app(turn: Turn, row: AppRow) -> None:
     site_reports.report(turn, row, body)
     case.due.append(site_reports.report_due_ms(row, body))
     case.due += site_orders.due(row)
-    row.due_ms = min((at_ms for at_ms in case.due if at_ms > turn.now_ms), default=0)
+    row.due_ms = capped(min((at_ms for at_ms in case.due if at_ms > turn.now_ms), default=0))
 
 
 def allowed_here(turn: Turn, spec: AppSpec, site_id: str) -> bool:

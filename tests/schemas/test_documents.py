@@ -81,6 +81,7 @@ def test_a_bad_file_is_refused_whole_and_names_every_fault_with_its_place() -> N
         ("offload = {spill_renew_ms = 70000}", "must be below spill_ttl_ms"),
         ("failover = {silent_beats = 0}", "silent_beats must be above 0"),
         ('admission = {mode = "maybe"}', "neither auto nor approve"),
+        ("offload = {steering_ttl_ms = 0}", "steering_ttl_ms 0 is below 1000"),
         ("", "it says nothing"),
     ],
 )
