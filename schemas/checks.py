@@ -8,7 +8,7 @@ from typing import Any, Final
 from .apps import AppKind, AppSpec
 from .base import MOST, Message
 from .errors import BadInput, Fault
-from .estate import Site
+from .estate import Link, Site
 from .location import TwinDesired, TwinReported
 from .policy import FailoverPolicy, GovernorPolicy, MigrationPolicy, OffloadPolicy, Policy, ScalingPolicy
 
@@ -38,6 +38,14 @@ def _site(site: Site) -> Iterator[str]:
         yield f"lat_e7 {site.lat_e7} is beyond a pole"
     if abs(site.lon_e7) > _DATE_LINE_E7:
         yield f"lon_e7 {site.lon_e7} is beyond the date line"
+    for name, url in (("ingress_url", site.ingress_url), ("state_url", site.state_url)):
+        if url and not url.startswith(("http://", "https://")):
+            yield f"{name} must begin with http:// or https://"
+
+
+def _link(link: Link) -> Iterator[str]:
+    if link.from_site == link.to_site:
+        yield "from_site and to_site are the same site"
 
 
 def _app(app: AppSpec) -> Iterator[str]:
@@ -151,6 +159,7 @@ def _numbers_beyond(value: Any, place: str) -> Iterator[str]:
 
 _CHECKS: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     Site: _site,
+    Link: _link,
     AppSpec: _app,
     Policy: _policy,
     TwinReported: _reported,

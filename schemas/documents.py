@@ -70,7 +70,10 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
 def _documents(tree: dict[str, Any], faults: list[str]) -> Iterator[Document]:
     for kind, items in tree.items():
         struct = KINDS.get(kind)
-        if struct is None or not isinstance(items, list):
+        if struct is not None and not isinstance(items, list):
+            faults.append(f"{kind}: write each as a table of its own: [[{kind}]]")
+            continue
+        if struct is None:
             faults.append(f"[[{kind}]]: no such kind{_nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
             continue
         for number, raw in enumerate(items, 1):
@@ -84,18 +87,38 @@ def _body(struct: type[Message], raw: Any, place: str, faults: list[str]) -> Mes
         faults.append(f"{place}: wanted a table, found {type(raw).__name__}")
         return None
     found = [f"{place}: {fault}" for fault in _field_faults(struct, raw)]
-    if found:
-        faults += found
-        return None
-    body = msgspec.convert(raw, struct)
-    faults += [f"{place}: {sentence}" for sentence in contradictions(body)]
+    faults += found
+    body = _converted(struct, _without_faults(struct, raw) if found else raw)
+    if body is not None:
+        faults += [f"{place}: {sentence}" for sentence in contradictions(body)]
     return body
+
+
+def _without_faults(struct: type[Any], raw: dict[str, Any]) -> dict[str, Any]:
+    """What is sound of a faulty table: its contradictions and references are told in the same breath."""
+    kept: dict[str, Any] = {}
+    for field in msgspec.structs.fields(struct):
+        if field.encode_name in raw:
+            value, nested = raw[field.encode_name], _struct_in(field.type)
+            if nested is not None and isinstance(value, dict):
+                value = _without_faults(nested, value)
+            if not any(_value_faults(field.type, value, "")):
+                kept[field.encode_name] = value
+    return kept
+
+
+def _converted(struct: type[Message], raw: dict[str, Any]) -> Message | None:
+    """The item, or None while a field that it needs is faulty."""
+    try:
+        return msgspec.convert(raw, struct)
+    except msgspec.ValidationError:
+        return None
 
 
 def _field_faults(struct: type[Any], raw: dict[str, Any], path: str = "") -> Iterator[str]:
     """Every unknown, missing or wrong field, also of nested tables."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
-    for name in raw.keys() - fields.keys():
+    for name in [name for name in raw if name not in fields]:
         yield f"{path}{name}: no such field{_nearest(name, fields)}"
     for name, field in fields.items():
         if name not in raw:

@@ -6,6 +6,7 @@ that every process can tell a misspelt variable from one that is meant for a nei
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -18,6 +19,14 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 """How many, at least one."""
 HIDDEN: Final = "***"
+
+
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})\Z")
+
+
+def _is_address(text: str) -> bool:
+    found = _ADDRESS.match(text.strip())
+    return found is not None and 0 < int(found[2]) <= 65_535  # noqa: PLR2004  # the last TCP port
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,11 +59,13 @@ class KafkaSettings(Section, frozen=True):
     password: Secret = ""
     ca_file: str = ""
     topic_prefix: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{0,100}\Z")] = ""
-    partitions: Count = 8
-    replication: Count = 1
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 8
+    replication: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
     def __post_init__(self) -> None:
-        """SASL without a name or a password cannot work: say so at the start, not at the first connection."""
+        """What cannot work is said at the start, not at the first connection."""
+        if not all(map(_is_address, self.bootstrap.split(","))):
+            raise ValueError("kafka.bootstrap must be HOST:PORT, or several with commas")
         if self.security.startswith("sasl") and not (self.username and self.password):
             raise ValueError(f"security {self.security} needs kafka.username and kafka.password (or its file)")
 

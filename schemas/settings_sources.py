@@ -41,7 +41,10 @@ def from_toml(text: str | None, name: str, faults: list[str]) -> Layer:
     """The file's values; unknown sections and keys become faults with the nearest name."""
     layer: Layer = {}
     for section, held in _parse_toml(text, name, faults).items():
-        if section not in VOCABULARY or not isinstance(held, dict):
+        if section in VOCABULARY and not isinstance(held, dict):
+            faults.append(f"{name}: {section} must be a section: [{section}]")
+            continue
+        if section not in VOCABULARY:
             faults.append(f"{name}: unknown section [{section}]{_nearest(section, list(VOCABULARY))}")
             continue
         for key, raw in held.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgeweir.cli import configured
 from edgeweir.cli.faults import CommandError, Exit
+from edgeweir.cli.files import read_text
 from edgeweir.cli.shown import note, print_table
 from schemas.documents import Document, read_documents
 from schemas.sections import KafkaSettings
@@ -15,9 +16,9 @@ from topics.publish import publish
 
 def apply_documents(file: Path, bootstrap: str | None, *, only_plan: bool) -> None:
     """Check the whole file, then write it; every fault is listed and nothing written when there is any."""
-    if not file.is_file():
-        raise CommandError(f"{file} is no file", Exit.MISSING)
-    documents = read_documents(file.read_text(encoding="utf-8"), file.name)
+    documents = read_documents(read_text(file), file.name)
+    if not documents:
+        raise CommandError(f"{file} says nothing: write [[site]], [[app]], [[policy]], ...", Exit.USAGE)
     if only_plan:
         print_table(("kind", "key"), [(document.kind, document.key) for document in documents])
         return

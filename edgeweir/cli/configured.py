@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from edgeweir.cli.faults import CommandError, Exit
+from edgeweir.cli.files import read_text
 from schemas.settings import DevSettings, Effective, KafkaSettings, LogSettings, MetricsSettings, read
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -50,5 +51,5 @@ def _file() -> tuple[str | None, str]:
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     for path in [Path(named)] if named else [Path("edgeweir.toml"), home / "edgeweir" / "edgeweir.toml"]:
         if path.is_file():
-            return path.read_text(encoding="utf-8"), str(path)
+            return read_text(path), str(path)
     return None, "edgeweir.toml"

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from edgeweir.dev.places import Places
 
 group = typer.Typer(no_args_is_help=True, help="A whole estate on this machine: real Kafka, workers, sites, a crowd.")
-Name = Annotated[str, typer.Option(help="The run's name; one run per name at a time.")]
+
+
+def _name(text: str) -> str:
+    """A run's name becomes a folder's: letters, digits and hyphens."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}", text) is None:
+        raise typer.BadParameter("letters, digits and hyphens, at most 40")
+    return text
+
+
+Name = Annotated[str, typer.Option(callback=_name, help="The run's name; one run per name at a time.")]
 
 
 @group.command("up")

@@ -45,10 +45,19 @@ def run(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         _end(Exit.DONE)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _end(Exit.DONE)
+        _end_of_pipe()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer's and rich's answer to it has a code of its own
+            _end_of_pipe()
+        raise
     except Exception as error:  # noqa: BLE001  # the last door: everything ends as one sentence and a code
         _end(_said(error))
+
+
+def _end_of_pipe() -> None:
+    """Whoever read us has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _end(Exit.DONE)
 
 
 def _end(code: int) -> None:

@@ -95,7 +95,7 @@ def apply_file(
 def watch(
     what: Annotated[str, typer.Argument(help="decisions, commands, statuses, inventory or dead-letters")] = "decisions",
     bootstrap: Annotated[str | None, typer.Option(help="Brokers, host:port.")] = None,
-    since_s: Annotated[int, typer.Option("--since-s", help="Start so many seconds ago.")] = 0,
+    since_s: Annotated[int, typer.Option("--since-s", min=0, help="Start so many seconds ago.")] = 0,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -16,6 +16,7 @@ from schemas.base import Message
 from schemas.cloudevents import Received, read
 from schemas.commands import Command
 from schemas.decisions import Decision, HealthDecision
+from schemas.errors import BadInput
 from schemas.instants import to_rfc3339
 from schemas.registry import TYPES
 from schemas.sections import KafkaSettings
@@ -86,20 +87,35 @@ def line_of(at_ms: int, body: Message | None, key: str) -> str:
 def _show(record: Any) -> None:
     key = (record.key or b"").decode(errors="replace")
     if record.topic.endswith(cat.DEAD_LETTER.name):
-        said = {name: value.decode(errors="replace") for name, value in record.headers if name.startswith("dlq-")}
-        text = "  ".join(f"{name.removeprefix('dlq-')}={value}" for name, value in said.items())
-        sys.stdout.write(f"{to_rfc3339(record.timestamp)}  {key}  {text}\n")
+        said = {
+            name: (value or b"").decode(errors="replace") for name, value in record.headers if name.startswith("dlq-")
+        }
+        notes = "  ".join(f"{name.removeprefix('dlq-')}={value}" for name, value in said.items())
+        text = f"{to_rfc3339(record.timestamp)}  {key}  {notes}"
     else:
-        sys.stdout.write(line_of(record.timestamp, body_of(record)[1], key) + "\n")
+        text = _readable(record, key)
+    sys.stdout.write("".join(sign if sign.isprintable() else "?" for sign in text) + "\n")
     sys.stdout.flush()
+
+
+def _readable(record: Any, key: str) -> str:
+    """The line of a record; one that is none of ours is shown as that."""
+    try:
+        return line_of(record.timestamp, body_of(record)[1], key)
+    except BadInput as error:
+        return f"{to_rfc3339(record.timestamp)}  {key}  unreadable, {error}"
 
 
 def _show_json(record: Any) -> None:
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "at_ms": record.timestamp}
     key = (record.key or b"").decode(errors="replace")
     if record.topic.endswith(cat.DEAD_LETTER.name):
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         print_json(place | {"key": key, "headers": headers})
         return
-    got, body = body_of(record)
+    try:
+        got, body = body_of(record)
+    except BadInput as error:
+        print_json(place | {"key": key, "unreadable": str(error)})
+        return
     print_json(place | {"key": key, "type": got.short_type, "id": got.id, "body": body})

@@ -106,3 +106,39 @@ def test_a_text_that_is_no_toml_and_a_kind_that_does_not_exist_are_said_so() -> 
 def test_an_item_said_twice_is_a_fault() -> None:
     with pytest.raises(BadInput, match="said 2 times"):
         read_documents('[[region]]\nid = "a"\n[[region]]\nid = "a"', "x.toml")
+
+
+def test_faults_of_fields_do_not_hide_contradictions_and_a_faulty_item_is_still_referred_to() -> None:
+    text = """
+[[region]]
+id = "r"
+[[site]]
+id = "a"
+region = "r"
+tier = "access"
+lat_e7 = 1
+lon_e7 = 9999999999
+ingress_url = "javascript:1"
+classes = ["x"]
+[[zone]]
+id = "z"
+site = "a"
+[[link]]
+from_site = "a"
+to_site = "a"
+[[policy]]
+id = "p"
+version = 1
+scaling = {bucket_ms = 0, release_ms = "soon", relase_ms = 1}
+"""
+    with pytest.raises(BadInput) as caught:
+        read_documents(text, "e.toml")
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "site a: classes: Invalid enum value 'x' - at `$[0]`",
+        "site a: lon_e7 9999999999 is beyond the date line",
+        "site a: ingress_url must begin with http:// or https://",
+        "link number 1: from_site and to_site are the same site",
+        "policy p: scaling.relase_ms: no such field (did you mean release_ms?)",
+        "policy p: scaling.release_ms: Expected `int`, got `str`",
+        "policy p: scaling.window_ms 300000 must hold at least one bucket_ms 0",
+    ]
