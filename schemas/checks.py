@@ -11,11 +11,13 @@ from .errors import BadInput, Fault
 from .estate import Link, Site
 from .location import TwinDesired, TwinReported
 from .policy import FailoverPolicy, GovernorPolicy, MigrationPolicy, OffloadPolicy, Policy, ScalingPolicy
+from .requests import Spill
 
 _POLE_E7 = 900_000_000
 _DATE_LINE_E7 = 1_800_000_000
 _LONGEST_RULE_MS = 72 * 3_600_000
 _MOST_INSTANCES = 1_000
+_ALL = 1_000
 _SHORTEST_ROW_MS = 1_000
 
 
@@ -137,6 +139,13 @@ def _governor(part: GovernorPolicy) -> Iterator[str]:
         yield "governor.*_moves_burst must be above 0: to stop all moves, pause the scope"
 
 
+def _spill(ask: Spill) -> Iterator[str]:
+    if (all_sent := sum(share.permille for share in ask.shares)) > _ALL:
+        yield f"shares add up to {all_sent} permille"
+    if len({share.site_id for share in ask.shares}) < len(ask.shares):
+        yield "shares name a site twice"
+
+
 def _reported(twin: TwinReported) -> Iterator[str]:
     yield from _numbers_beyond(twin.reported, "reported")
 
@@ -162,6 +171,7 @@ _CHECKS: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     Link: _link,
     AppSpec: _app,
     Policy: _policy,
+    Spill: _spill,
     TwinReported: _reported,
     TwinDesired: _desired,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 
@@ -13,7 +15,7 @@ from streams.engine.decode import Arrived, Refused, decode
 from streams.viewfold import ViewFold
 from tests.streams.inputs import PARTITIONS, In, load
 from tests.streams.strange_world import StrangeWorld
-from topics.catalogue import NODE_TELEMETRY, POLICY, TWIN, Topic
+from topics.catalogue import NODE_TELEMETRY, POLICY, REQUEST, TWIN, Topic
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -32,6 +34,15 @@ def test_a_number_that_no_row_can_hold_is_refused_in_a_twin() -> None:
         b'{"terminal_id":"t","kind":"k","version":1,"observed_at_ms":1,"reported":{"a":[{"b":1180591620717411303424}]}}'
     )
     assert refused(TWIN, value, "twin.reported.v1", b"t") == "document"
+
+
+@pytest.mark.parametrize("permilles", [(600, 401), (7, 7)])
+def test_more_than_all_traffic_or_a_site_named_twice_is_no_spill(permilles: tuple[int, int]) -> None:
+    shares = [{"site_id": f"s{min(share, 500)}", "permille": share} for share in permilles]
+    ask = {"request_id": "r", "reply_key": "a", "reply_keyspace": "app", "expires_at_ms": 1}
+    value = json.dumps(ask | {"site_id": "s1", "app_id": "a", "until_ms": 1, "shares": shares}).encode()
+    said = ("ce_keyspace", b"site")
+    assert refused(REQUEST, value, "request.spill.v1", b"s1", said) == "document"
 
 
 @pytest.mark.parametrize("stamp", ["1800000000000000000", "1800000000000000", "-1"])
@@ -80,8 +91,8 @@ def policy(key: str, body: Policy | Pause, offset: int) -> In:
     return In(offset=offset, partition=0, key=key.encode(), value=wire.encode_json(body), headers=said)
 
 
-def refused(topic: Topic, value: bytes, kind: str, key: bytes) -> str:
-    said = headers(Envelope(id="1", source="/me", type=full_type(kind), time_ms=1))
+def refused(topic: Topic, value: bytes, kind: str, key: bytes, *more: tuple[str, bytes]) -> str:
+    said = [*headers(Envelope(id="1", source="/me", type=full_type(kind), time_ms=1)), *more]
     outcome = decode(topic, In(offset=0, key=key, value=value, headers=said, partition=0), 1, 1)
     assert isinstance(outcome, Refused), outcome
     return outcome.reason
