@@ -22,8 +22,8 @@ async def tail(
     """
     consumer = connect.consumer("edgeweir-tail", auto_offset_reset="earliest", fetch_max_wait_ms=100)
     consumer.subscribe([connect.name(topic) for topic in topics])
-    await consumer.start()
     try:
+        await consumer.start()
         places = sorted(consumer.assignment())
         ends = await consumer.end_offsets(places)
         await _seek(consumer, places, ends, since_s=since_s, whole=whole)
