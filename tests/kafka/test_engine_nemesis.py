@@ -90,9 +90,8 @@ async def test_a_deposed_workers_late_fence_does_not_leave_a_partition_unserved(
     load = asyncio.create_task(town.produce(2_000, rate=500))
     town.start("w1", EDGEWEIR_TEST_STALL="before_fence", EDGEWEIR_TEST_CRASH="after_fence:1")
     await until(lambda: is_stopped(town.workers["w1"].pid), 20)
-    everything = '"all": [0, 1, 2, 3]'
-    await until(lambda: town.log("w0").count(everything) == 2, 20, "it was never deposed")
-    await until(lambda: town.log("w0").rpartition(everything)[2].count("taken over") == 2, 20)
+    before = town.log("w0").count("partition taken over")
+    await until(lambda: town.log("w0").count("partition taken over") >= before + 2, 40, "w1 was never deposed")
     town.workers["w1"].send_signal(signal.SIGCONT)
     assert await asyncio.to_thread(town.workers["w1"].wait, 20) == -signal.SIGKILL
     await load
