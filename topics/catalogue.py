@@ -189,12 +189,12 @@ def _decision(kind: str, key: str, writers: str) -> Topic:
     )
 
 
-def _command(kind: str) -> Topic:
+def _command(kind: str, writers: str) -> Topic:
     return Topic(
         name=f"edge.command.{kind}.v1",
         key="target siteId",
         types=(f"command.{kind}.v1",),
-        writers="controllers",
+        writers=writers,
         readers="executors",
         retention_ms=7 * DAY_MS,
         log_append_time=True,
@@ -206,9 +206,9 @@ DECISION_SCALING: Final = _decision("scaling", "resourceId", "site, app controll
 DECISION_MIGRATION: Final = _decision("migration", "resourceId", "terminal, app controllers")
 DECISION_OFFLOAD: Final = _decision("offload", "resourceId", "site, app, terminal controllers")
 DECISION_HEALTH: Final = _decision("health", "siteId", "region controller")
-COMMAND_SCALING: Final = _command("scaling")
-COMMAND_MIGRATION: Final = _command("migration")
-COMMAND_OFFLOAD: Final = _command("offload")
+COMMAND_SCALING: Final = _command("scaling", "site controller")
+COMMAND_MIGRATION: Final = _command("migration", "terminal, app controllers")
+COMMAND_OFFLOAD: Final = _command("offload", "site, terminal controllers")
 STATUS: Final = Topic(
     name="edge.command.status.v1",
     key="the command's reply_key",

@@ -29,7 +29,7 @@ def _controller(keyspace: Keyspace) -> dict[str, Any]:
 
 
 def _writes(topic: Topic, keyspace: Keyspace) -> bool:
+    """Whether the catalogue names this controller among the writers, or all of them by naming none."""
     words = topic.writers.replace(",", " ").split()
-    return ("controllers" in words and (str(keyspace) in words or words == ["controllers"])) or (
-        "controller" in words and str(keyspace) in words
-    )
+    named = [other for other in Keyspace if str(other) in words]
+    return ("controllers" in words or "controller" in words) and (not named or keyspace in named)

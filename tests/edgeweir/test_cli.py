@@ -158,3 +158,11 @@ def test_a_record_that_nobody_can_read_is_a_line_of_the_watch_and_no_end(capsys:
         == "1970-01-01T00:00:00.001Z  a?[31m  unreadable, envelope: missing ce_id; missing ce_source; missing ce_type"
     )
     assert json.loads(document)["unreadable"].startswith("envelope")
+
+
+def test_the_topology_names_what_each_controller_really_writes() -> None:
+    found = {entry["controller"]: entry["outputs"] for entry in json.loads(edgeweir("topology", "--json").stdout)}
+    assert all("edge.request.v1" in outputs for outputs in found.values())
+    writers = {name for name, outputs in found.items() if "edge.command.scaling.v1" in outputs}
+    assert writers == {"site"}
+    assert not [topic for topic in found["region"] if ".command." in topic]
