@@ -101,6 +101,43 @@ class NodeTelemetryBatch(Message, frozen=True, kw_only=True):
     thinned: Count = 0
 
 
+class NodeReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What decisions read of a node's sample: the fast lane's view of `NodeTelemetry` and `NodeSample`.
+
+    Names are not matched against the id pattern: the lane takes only nodes that are known already.
+    """
+
+    node_id: str
+    observed_at_ms: Millis
+    cpu_used_milli: Amount
+    cpu_allocatable_milli: Amount
+    mem_used_bytes: Amount
+    mem_allocatable_bytes: Amount
+    site_id: str = ""
+    boot_id: str = ""
+    sequence: Natural = 0
+    gpu_used_milli: Amount = 0
+    gpu_allocatable_milli: Amount = 0
+    net_capacity_bps: Amount = 0
+    conditions: Conditions = Conditions(ready=True)
+    replicas: tuple[ReplicaSample, ...] = ()
+
+
+class SiteReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The fast lane's view of `NodeTelemetryBatch`."""
+
+    site_id: str
+    gateway_id: str
+    boot_id: str
+    sequence: Natural
+    observed_at_ms: Millis
+    nodes: tuple[NodeReading, ...]
+    interval_ms: Span = 5000
+    buffered: bool = False
+    links: tuple[LinkProbe, ...] = ()
+    thinned: Count = 0
+
+
 class NodePhase(StrEnum):
     """What the infrastructure says became of a node."""
 

@@ -22,22 +22,22 @@ def make_agents(app: faust.App, engine: Engine, controllers: Mapping[Keyspace, t
     async def site(chunks: Chunks) -> None:
         """Fuse what the sites report; decide what they run and carry."""
         async for chunk in chunks:
-            await chunk.submit(chunk.fold(controllers[Keyspace.SITE].handle))
+            await chunk.submit(chunk.fold(controllers[Keyspace.SITE].fold))
 
     @app.agent(engine.chunks("terminal"), name="terminal", supervisor_strategy=mode.CrashingSupervisor)
     async def terminal(chunks: Chunks) -> None:
         """Follow the users; decide where their sessions and devices live."""
         async for chunk in chunks:
-            await chunk.submit(chunk.fold(controllers[Keyspace.TERMINAL].handle))
+            await chunk.submit(chunk.fold(controllers[Keyspace.TERMINAL].fold))
 
     @app.agent(engine.chunks("app"), name="app", supervisor_strategy=mode.CrashingSupervisor)
     async def app_(chunks: Chunks) -> None:
         """Fuse the demand of all ingresses; decide where an app's instances are."""
         async for chunk in chunks:
-            await chunk.submit(chunk.fold(controllers[Keyspace.APP].handle))
+            await chunk.submit(chunk.fold(controllers[Keyspace.APP].fold))
 
     @app.agent(engine.chunks("region"), name="region", supervisor_strategy=mode.CrashingSupervisor)
     async def region(chunks: Chunks) -> None:
         """Weigh the witnesses of silent sites; lease what may be disrupted."""
         async for chunk in chunks:
-            await chunk.submit(chunk.fold(controllers[Keyspace.REGION].handle))
+            await chunk.submit(chunk.fold(controllers[Keyspace.REGION].fold))

@@ -15,8 +15,10 @@ from topics.catalogue import Keyspace
 class Controller(ABC):
     """The state machine of one partition of one keyspace.
 
-    `handle` is the only way in; it changes the tables and returns what is to be sent. Folding the same inputs over
-    the same view gives the same bytes. What is not in a table is derived and made again by `rebuild`.
+    `handle` folds one input whole. The engine folds a portion of inputs: `absorb` or `fold` for each, then `settle`
+    once; what a portion is stands in the journal, so a replay settles at the same places. Folding the same inputs over
+    the same view gives the same bytes. What is not in a table is derived and made again by `rebuild`; nothing that a
+    later portion depends on may live outside the tables.
     """
 
     keyspace: ClassVar[Keyspace]
@@ -33,6 +35,18 @@ class Controller(ABC):
     @abstractmethod
     def handle(self, event: Input, view: View) -> list[Output]:
         """Fold one event or tick."""
+
+    def fold(self, event: Input, view: View) -> list[Output]:
+        """Fold one of several inputs; judging may wait for `settle`."""
+        return self.handle(event, view)
+
+    def absorb(self, reading: Any, offset: int, now_ms: int, view: View) -> bool:  # noqa: ARG002 - a door for those who have a fast lane
+        """Take a reading that only refreshes what is known; False if it needs the whole way (decode, then `fold`)."""
+        return False
+
+    def settle(self, now_ms: int, view: View) -> list[Output]:  # noqa: ARG002 - see fold
+        """Judge what the folded inputs marked."""
+        return []
 
     @abstractmethod
     def rebuild(self) -> None:

@@ -26,7 +26,7 @@ from streams.records import Record
 from topics.catalogue import INPUTS, Keyspace, Topic
 
 Handle = Callable[[Controller, Input, View], list[Output]]
-"""A controller's door, unbound (`SiteController.handle`)."""
+"""A controller's door, unbound (`SiteController.fold`)."""
 ENGINE_SPACE = "engine"
 
 
@@ -135,6 +135,7 @@ class Partition:
             if event is not None:
                 tally.applied += 1
                 self._offer(handle(controller, event, view), now_ms)
+        self._offer(controller.settle(now_ms, view), now_ms)
         if portion.last > done:
             first = max(done + 1, portion.records[0].offset) if portion.records else portion.last
             self._note(Folded(keyspace, topic.name, first, portion.last, now_ms, tuple(skipped)))

@@ -106,7 +106,7 @@ class Replay:
 
 
 def _handle(controller: Controller, event: Input, view: View) -> list[Output]:
-    return controller.handle(event, view)
+    return controller.fold(event, view)
 
 
 async def replay(
