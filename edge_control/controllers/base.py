@@ -5,11 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import msgspec
+
 from edge_control.controllers.events import Input
 from edge_control.controllers.outputs import Output
 from edge_control.inventory.tables import Table
 from edge_control.inventory.view import View
 from topics.catalogue import Keyspace
+
+
+class Counts(msgspec.Struct):
+    """What a controller found not to be news, since it was made: no state, only for the engine's accounting.
+
+    `duplicates`: heard before. `late`: news of before what is known, kept only as far as it still tells something.
+    """
+
+    duplicates: int = 0
+    late: int = 0
 
 
 class Controller(ABC):
@@ -26,6 +38,7 @@ class Controller(ABC):
     def __init__(self, partition: int) -> None:
         """An empty controller of this partition."""
         self.partition = partition
+        self.counts = Counts()
 
     @property
     @abstractmethod

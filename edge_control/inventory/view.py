@@ -32,7 +32,12 @@ class Seen(msgspec.Struct, Generic[T], frozen=True):
 
 
 class View:
-    """All views of one worker. Missing keys are simply absent; nothing here is ever guessed."""
+    """All views of one worker. Missing keys are simply absent; nothing here is ever guessed.
+
+    `revision` grows with every record taken, `revisions` with those of one collection, named as its attribute (also
+    `policies`; `health` changes only with `region_rows` and `sites`): what was worked out at a revision still holds
+    while it is the same. They tell no two workers the same, so they belong in caches and never in a row.
+    """
 
     def __init__(self) -> None:
         """Knows nothing yet."""
@@ -53,9 +58,12 @@ class View:
         self.health: dict[str, inventory.SiteHealth] = {}
         self.policies = PolicyBook()
         self.sites_of_region: dict[str, dict[str, None]] = {}
+        self.revision = 0
+        self.revisions: dict[str, int] = {}
 
     def apply(self, topic: Topic, key: str, body: Message | None, learned_at_ms: int) -> None:
         """Take one record of a view topic; None removes what the key named."""
+        self.revision += 1
         if body is None:
             self._remove(topic, key)
             return
@@ -63,7 +71,12 @@ class View:
         if place is not None:
             rows, name = place
             getattr(self, rows)[name(key, body)] = Seen(body, learned_at_ms)
+            self._note(rows)
         self._index(body)
+
+    def revision_of(self, *collections: str) -> int:
+        """How often any of these collections changed."""
+        return sum(self.revisions.get(name, 0) for name in collections)
 
     def site_of_zone(self, zone_id: str) -> str:
         """The site that serves a zone first; empty when unknown."""
@@ -92,6 +105,7 @@ class View:
                         self.health[row.site_id] = row
             case policy.Policy():
                 self.policies.put(body)
+                self._note("policies")
             case _:
                 pass
 
@@ -104,15 +118,21 @@ class View:
     def _remove(self, topic: Topic, key: str) -> None:
         if topic is cat.APP:
             self.apps.pop(key, None)
+            self._note("apps")
             return
         kind, _, name = key.partition("/")
         if kind == "policy":
             self.policies.remove(name)
+            self._note("policies")
         rows = _REMOVABLE.get(kind)
         if rows is not None and name:
             getattr(self, rows).pop(name, None)
+            self._note(rows)
         if kind == "site":
             self._take_out(name)
+
+    def _note(self, collection: str) -> None:
+        self.revisions[collection] = self.revisions.get(collection, 0) + 1
 
     def _take_out(self, site_id: str) -> None:
         """It is a member of no region: gone, or about to be one of another."""

@@ -49,3 +49,12 @@ def test_only_its_own_region_has_a_word_on_a_site_whichever_row_is_read_first() 
         for number in order:
             view.apply(*rows[number], 0)
         assert view.health_of("a") is Health.ALIVE, order
+
+
+def test_a_revision_grows_with_what_changes_and_says_which_collection_did() -> None:
+    view = View()
+    view.apply(cat.ESTATE, "site/a", site("a", "bay"), 0)
+    before = (view.revision, view.revision_of("sites", "policies"), view.revision_of("apps"))
+    view.apply(cat.POLICY, "policy/p", None, 1)
+    assert (view.revision, view.revision_of("sites", "policies")) == (before[0] + 1, before[1] + 1)
+    assert view.revision_of("apps") == before[2] == 0
