@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -68,3 +69,65 @@ async def test_without_a_target_the_connection_just_ends() -> None:
     assert await asyncio.wait_for(reader.read(1), 2) == b""
     writer.close()
     await path.stop()
+
+
+async def took_s(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, word: bytes = b"x") -> float:
+    started = time.monotonic()
+    writer.write(word)
+    await asyncio.wait_for(reader.readexactly(len(word)), 5)
+    return time.monotonic() - started
+
+
+async def test_a_longer_way_delays_each_word_but_does_not_queue_them_up(relay: Relay) -> None:
+    relay.delay(200)
+    reader, writer = await asyncio.open_connection(LOOPBACK, relay.port)
+    started = time.monotonic()
+    for _ in range(10):
+        writer.write(b"x")
+        await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(reader.readexactly(10), 5) == b"x" * 10
+    assert 0.2 <= time.monotonic() - started < 1.5, "ten words one behind the other would take two seconds"
+    relay.heal()
+    assert await took_s(reader, writer) < 0.15
+    writer.close()
+
+
+async def test_a_narrow_way_takes_its_time_and_keeps_the_order(relay: Relay) -> None:
+    relay.up.bytes_per_s = 100_000
+    relay.up.jitter_ms = 20
+    reader, writer = await asyncio.open_connection(LOOPBACK, relay.port)
+    words = bytes(range(250)) * 120
+    writer.write(words)
+    started = time.monotonic()
+    assert await asyncio.wait_for(reader.readexactly(len(words)), 5) == words
+    assert time.monotonic() - started >= 0.25
+    writer.close()
+
+
+async def test_lost_pieces_come_a_retransmission_later(relay: Relay) -> None:
+    relay.up.loss_permille = 1000
+    reader, writer = await asyncio.open_connection(LOOPBACK, relay.port)
+    assert await took_s(reader, writer) >= 0.2
+    writer.close()
+
+
+@pytest.mark.parametrize("directions", [{"up": True, "down": False}, {"up": False, "down": True}, {}])
+async def test_a_held_direction_keeps_the_connection_and_the_bytes(relay: Relay, directions: dict[str, bool]) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, relay.port)
+    assert await ask(reader, writer, b"before") == b"before"
+    relay.hold(**directions)
+    writer.write(b"during")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(100), 0.2)
+    relay.heal()
+    assert await asyncio.wait_for(reader.readexactly(6), 2) == b"during"
+    writer.close()
+
+
+async def test_a_reset_is_felt_as_one_and_new_connections_pass(relay: Relay) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, relay.port)
+    assert await ask(reader, writer, b"before") == b"before"
+    relay.reset()
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(100), 2)
+    assert await ask(*await asyncio.open_connection(LOOPBACK, relay.port), b"after") == b"after"
