@@ -11,7 +11,7 @@ from streams.engine.tally import Tally
 from topics.catalogue import CATALOGUE, Keyspace, Topic
 
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-OUTCOMES = ("applied", "duplicate", "stray", "tombstone", "dead-letter")
+OUTCOMES = ("applied", "duplicate", "late", "stray", "tombstone", "dead-letter")
 LOSSES = ("fenced", "failed")
 
 
@@ -111,7 +111,7 @@ class WorkerMetrics:
             return
         self.events.labels(topic.name, keyspace).inc(tally.events)
         dead = sum(tally.refused.values())
-        counts = (tally.applied, tally.duplicates, tally.strays, tally.tombstones, dead)
+        counts = (tally.applied, tally.duplicates, tally.late, tally.strays, tally.tombstones, dead)
         for outcome, count in zip(OUTCOMES, counts, strict=True):
             if count:
                 self.outcomes.labels(topic.name, keyspace, outcome).inc(count)
@@ -123,6 +123,6 @@ class WorkerMetrics:
     def frame(self, frame: Frame) -> None:
         """Count a frame that became history."""
         self.frames.labels(frame.kind.name.lower()).inc()
-        self.frame_records.inc(len(frame.records))
+        self.frame_records.inc(frame.changes + frame.copies)
         for _, entry in frame.outputs:
             self.outputs.labels(entry.topic).inc()

@@ -21,9 +21,10 @@ from streams.engine.decode import HANDLER_CRASH, Arrived, Passed, Refused, Stray
 from streams.engine.envelopes import Speaker, entry_of
 from streams.engine.fold import JournalFold
 from streams.engine.frames import QUARANTINE_AT, Entry, Folded, decode_entry
+from streams.engine.lane import Lane
 from streams.engine.tally import Tally
 from streams.records import Record
-from topics.catalogue import INPUTS, Keyspace, Topic
+from topics.catalogue import INPUTS, NODE_TELEMETRY, Keyspace, Topic
 
 Handle = Callable[[Controller, Input, View], list[Output]]
 """A controller's door, unbound (`SiteController.fold`)."""
@@ -45,6 +46,14 @@ class Portion(msgspec.Struct, frozen=True):
     last: int
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """When, on which view and by which door a portion is folded."""
+
+    now_ms: int
+    view: View
+    handle: Handle
+
+
 class Partition:
     """All that the owner of a partition knows; see the module."""
 
@@ -62,6 +71,8 @@ class Partition:
         self.fresh: list[tuple[int, Entry, bool]] = []
         self.removed: list[int] = []
         self.moved = False
+        self._lane = Lane(speaker.partition, speaker.partitions)
+        self._counted: dict[Keyspace, tuple[int, int]] = {}
         spaces: dict[str, tuple[Table[Any], ...]] = {
             ENGINE_SPACE: (self.heard,),
             **{str(space): controller.tables for space, controller in controllers.items()},
@@ -79,9 +90,8 @@ class Partition:
     def load(self, history: JournalFold) -> None:
         """Take what the journal says, undecoded; indexes are made again."""
         tables = dict(self.named_tables)
-        for name, data in history.rows.items():
-            space, table, key = name.split("/", 2)
-            tables[f"{space}/{table}/"].load(key, data)
+        for prefix, rows in history.tables.items():
+            tables[prefix].load_all(rows)
         self.outbox = {sequence: decode_entry(history.outbox[sequence]) for sequence in sorted(history.outbox)}
         self.crashes = dict(history.crashes)
         if history.story is not None:
@@ -120,26 +130,50 @@ class Partition:
         """
         now_ms = self.time_ms = max(now_ms, self.time_ms)
         keyspace, topic = portion.keyspace, portion.topic
-        tally, skipped, done = Tally(), list[int](), self.mark(topic, keyspace)
-        controller = self.controllers[keyspace]
-        for record in portion.records:
-            if record.offset <= done:
-                continue
-            tally.events += 1
-            self.at = record.offset
-            if self.is_quarantined(topic, keyspace, record.offset):
-                skipped.append(record.offset)
-                self._refuse(topic, record, Refused(HANDLER_CRASH, "the controller crashed on it"), tally)
+        done, tally, controller = self.mark(topic, keyspace), Tally(), self.controllers[keyspace]
+        skipped = self._fold_all(portion, done, Turn(now_ms, view, handle), tally)
+        self._offer(controller.settle(now_ms, view), now_ms)
+        self._account(keyspace, tally)
+        if portion.last > done:
+            first = max(done + 1, portion.records[0].offset) if portion.records else portion.last
+            self._note(Folded(keyspace, topic.name, first, portion.last, now_ms, skipped))
+        return tally
+
+    def _fold_all(self, portion: Portion, done: int, turn: Turn, tally: Tally) -> tuple[int, ...]:
+        """Each record by the fast lane if it can, else the whole way; the offsets that were quarantined."""
+        controller, skipped = self.controllers[portion.keyspace], list[int]()
+        records, now_ms, view = _behind(done, portion.records), turn.now_ms, turn.view
+        read = self._lane.read if self._is_fast(portion.topic, controller) else None
+        absorb = controller.absorb
+        for record in records:
+            self.at = offset = record.offset
+            if read is not None:
+                reading = read(record)
+                if reading is not None and absorb(reading, offset, now_ms, view):
+                    tally.applied += 1
+                    continue
+            if self.is_quarantined(portion.topic, portion.keyspace, offset):
+                skipped.append(offset)
+                self._refuse(portion.topic, record, Refused(HANDLER_CRASH, "the controller crashed on it"), tally)
                 continue
             event = self._event(portion, record, now_ms, tally)
             if event is not None:
                 tally.applied += 1
-                self._offer(handle(controller, event, view), now_ms)
-        self._offer(controller.settle(now_ms, view), now_ms)
-        if portion.last > done:
-            first = max(done + 1, portion.records[0].offset) if portion.records else portion.last
-            self._note(Folded(keyspace, topic.name, first, portion.last, now_ms, tuple(skipped)))
-        return tally
+                self._offer(turn.handle(controller, event, view), now_ms)
+        tally.events += len(records)
+        return tuple(skipped)
+
+    def _is_fast(self, topic: Topic, controller: Controller) -> bool:
+        """Whether records of the topic may take the fast lane; where a crash is remembered each one is looked at."""
+        return topic is NODE_TELEMETRY and not self.crashes and type(controller).absorb is not Controller.absorb
+
+    def _account(self, keyspace: Keyspace, tally: Tally) -> None:
+        """What the controller found to be no news was not applied."""
+        counts = self.controllers[keyspace].counts
+        before, now = self._counted.get(keyspace, (0, 0)), (counts.duplicates, counts.late)
+        if now != before:
+            self._counted[keyspace] = now
+            tally.no_news(now[0] - before[0], now[1] - before[1])
 
     def tick(self, keyspace: Keyspace, tick: Tick, view: View, handle: Callable[[Input, View], list[Output]]) -> bool:
         """Let time pass for one controller; False, and nothing noted, if that changed nothing."""
@@ -216,6 +250,13 @@ class Partition:
         self.folded.append(folded)
         self.marks[f"{folded.topic}/{folded.keyspace}"] = folded.last
         self.moved = True
+
+
+def _behind(done: int, records: Sequence[Record]) -> Sequence[Record]:
+    """The records that were not folded before; usually all."""
+    if not records or records[0].offset > done:
+        return records
+    return [record for record in records if record.offset > done]
 
 
 def keyspaces_of(topic: Topic) -> tuple[Keyspace, ...]:

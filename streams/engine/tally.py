@@ -6,11 +6,12 @@ import msgspec
 
 
 class Tally(msgspec.Struct):
-    """Counts of one fold: events = applied + duplicates + strays + tombstones + all refused."""
+    """Counts of one fold: events = applied + duplicates + late + strays + tombstones + all refused."""
 
     events: int = 0
     applied: int = 0
     duplicates: int = 0
+    late: int = 0
     strays: int = 0
     tombstones: int = 0
     refused: dict[str, int] = msgspec.field(default_factory=dict)
@@ -19,8 +20,14 @@ class Tally(msgspec.Struct):
         """One more dead letter."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
+    def no_news(self, duplicates: int, late: int) -> None:
+        """So many of the events counted as applied told nothing new, said the controller."""
+        self.duplicates += duplicates
+        self.late += late
+        self.applied -= duplicates + late
+
     @property
     def balances(self) -> bool:
         """Whether every event is accounted for."""
-        known = self.applied + self.duplicates + self.strays + self.tombstones + sum(self.refused.values())
+        known = self.applied + self.duplicates + self.late + self.strays + self.tombstones + sum(self.refused.values())
         return self.events == known
