@@ -5,7 +5,7 @@ Rows are decoded when first read and encoded when flushed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -92,6 +92,35 @@ class Table(Generic[R]):
         self.dirty = {}
         return keys
 
+    def take_changes(self) -> tuple[dict[str, bytes], list[str]]:
+        """What changed since the last call, as journalled: rows by key, and the keys of those that went."""
+        rows, kept = self._rows, dict[str, bytes]()
+        removed: list[str] = []
+        for key in self.dirty:
+            row = rows.get(key)
+            if row is None:
+                removed.append(key)
+            else:
+                kept[key] = row if isinstance(row, bytes) else _VERSION_BYTE + _encode(row)
+        self.dirty = {}
+        return kept, removed
+
+    def copy(self, keys: list[str], into: dict[str, bytes], *, most: int, limit_bytes: int) -> tuple[int, int]:
+        """Copy rows of the last keys as journalled unless they are there, and take those keys off; keys and bytes.
+
+        Ends after `most` keys or about so many bytes; a key whose row went meanwhile needs no copy.
+        """
+        rows, before, size = self._rows, len(keys), 0
+        for _ in range(min(most, before)):
+            key = keys.pop()
+            row = rows.get(key)
+            if row is not None and key not in into:
+                data = into[key] = row if isinstance(row, bytes) else _VERSION_BYTE + _encode(row)
+                size += len(data)
+                if size >= limit_bytes:
+                    break
+        return before - len(keys), size
+
     def encoded(self, key: str) -> bytes | None:
         """The row as journalled (a version byte and msgpack), None when it is gone."""
         row = self._rows.get(key)
@@ -103,8 +132,13 @@ class Table(Generic[R]):
         """Take a row from the journal as it is, undecoded; not a change."""
         if data is None:
             self._rows.pop(key, None)
-        elif data[0] != ROW_VERSION:
-            msg = f"row {self.name}/{key} has version {data[0]}, this program reads {ROW_VERSION}"
-            raise ValueError(msg)
         else:
-            self._rows[key] = data
+            self.load_all({key: data})
+
+    def load_all(self, rows: Mapping[str, bytes]) -> None:
+        """Take rows from the journal as they are, undecoded; not changes. ValueError for rows of another version."""
+        if {data[0] for data in rows.values()} - {ROW_VERSION}:
+            key, version = next((key, data[0]) for key, data in rows.items() if data[0] != ROW_VERSION)
+            msg = f"row {self.name}/{key} has version {version}, this program reads {ROW_VERSION}"
+            raise ValueError(msg)
+        self._rows.update(rows)

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from streams.engine.frames import (
     HEAD_KEY,
-    ROW_MARK,
     TROUBLE,
     FenceNote,
     Header,
@@ -19,8 +18,8 @@ from streams.engine.frames import (
     Record,
     Story,
     decode_header,
-    sequence_of,
 )
+from streams.engine.packing import OUTBOX_KEY, ROWS_MARK, unpack_outbox, unpack_rows
 from streams.records import Written
 
 
@@ -29,13 +28,13 @@ class JournalFold:
 
     def __init__(self, *, keep_stories: bool = False) -> None:
         """Nothing read yet; `keep_stories` keeps the story of every frame (for replay)."""
-        self.restarts = self.skipped_batches = self.records_read = 0
+        self.restarts = self.skipped_batches = self.records_read = self.changes_read = 0
         self.next: int | None = None
         self._keep_stories = keep_stories
         self._reset()
 
     def _reset(self) -> None:
-        self.rows: dict[str, bytes] = {}
+        self.tables: dict[str, dict[str, bytes]] = {}
         self.outbox: dict[int, bytes] = {}
         self.story: Story | None = None
         self.stories: list[Story] = []
@@ -51,6 +50,16 @@ class JournalFold:
         self._begun_at = -1
         self._told: Story | None = None
 
+    @property
+    def rows(self) -> dict[str, bytes]:
+        """All rows as journalled, by `space/table/key`."""
+        return {prefix + key: data for prefix, rows in self.tables.items() for key, data in rows.items()}
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return sum(map(len, self.tables.values()))
+
     def feed(self, records: Iterable[Written], upto: int) -> bool:
         """Fold records below offset `upto`; True once that place is reached."""
         for record in records:
@@ -62,7 +71,7 @@ class JournalFold:
             self.next = record.offset + 1
             self.records_read += 1
             if self._left:
-                self._content((record.key or b"", record.value))
+                self._content((record.key or b"", record.value or b""))
             elif record.key == HEAD_KEY and record.value is not None:
                 self._head(record.offset, decode_header(record.value))
         return self.next is not None and self.next >= upto
@@ -133,20 +142,26 @@ class JournalFold:
         if self._keep_stories:
             self.stories.append(self._told)
         if header.kind == Kind.BEGIN:
-            self.begin = self._begun_at
+            self.begin, self.changes_read = self._begun_at, 0
+        elif header.kind == Kind.END:
+            self.changes_read = max(0, self.changes_read - self.row_count)  # copies are no changes
 
     def _apply(self, record: Record) -> None:
-        key, value = record
-        if key[:1] == ROW_MARK:
-            name = key[1:].decode()
-            if value is None:
-                self.rows.pop(name, None)
-            else:
-                self.rows[name] = value
-        elif value is None:
-            self.outbox.pop(sequence_of(key), None)
-        else:
-            self.outbox[sequence_of(key)] = value
+        name, value = record
+        if name == OUTBOX_KEY:
+            entries, gone = unpack_outbox(value)
+            self.outbox.update(entries)
+            for sequence in gone:
+                self.outbox.pop(sequence, None)
+            self.changes_read += len(entries) + len(gone)
+            return
+        assert name[:1] == ROWS_MARK, f"a record {name[:20]!r} of another version of this program"
+        rows, removed = unpack_rows(value)
+        known = self.tables.setdefault(name[1:].decode(), {})
+        known.update(rows)
+        for key in removed:
+            known.pop(key, None)
+        self.changes_read += len(rows) + len(removed)
 
     def _forget_passed_crashes(self, story: Story) -> None:
         """A place that a mark has passed is no trouble any more; counts of a checkpoint come with its story."""

@@ -1,7 +1,7 @@
 """What a journal partition holds: batches of records, each opened by a header (ENGINE 2).
 
-A frame is one batch, or n numbered ones when its rows outgrow a batch; it is valid only whole. Records behind a header
-are rows (`r` + space/table/key) and outbox entries (`o` + sequence); a null value removes.
+A frame is one batch, or n numbered ones when it outgrows a batch; it is valid only whole. The few records behind a
+header are packed (`packing.py`): each carries many rows of one table, or many outbox entries.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from typing import Final
 import msgspec
 
 HEAD_KEY: Final = b"H"
-ROW_MARK: Final = b"r"
-OUTBOX_MARK: Final = b"o"
 BATCH_BYTES: Final = 3 * 1_048_576
-"""Rows of one batch; below the topic's limit of 4 MiB, so that header and framing fit."""
+"""Content of one batch; below the topic's limit of 4 MiB, so that header and framing fit."""
 _PER_RECORD_BYTES: Final = 32
 
-Record = tuple[bytes, bytes | None]
+Record = tuple[bytes, bytes]
 """Key and value as they stand in the journal."""
 
 
@@ -107,12 +105,17 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Frame(msgspec.Struct):
-    """A frame that was cut and waits to be written; `outputs` are released once it is history."""
+    """A frame that was cut and waits to be written; `outputs` are released once it is history.
+
+    `changes` counts the rows, outbox entries and removals that its records carry, `copies` those of a checkpoint.
+    """
 
     kind: Kind
     records: list[Record]
     story: Story
     outputs: list[tuple[int, Entry]]
+    changes: int = 0
+    copies: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -140,27 +143,12 @@ def decode_entry(data: bytes) -> Entry:
     return _decode_entry(data)
 
 
-def row_key(name: str) -> bytes:
-    """The journal's key of a row named `space/table/key`."""
-    return ROW_MARK + name.encode()
-
-
-def outbox_key(sequence: int) -> bytes:
-    """The journal's key of an outbox entry."""
-    return OUTBOX_MARK + sequence.to_bytes(8, "big")
-
-
-def sequence_of(key: bytes) -> int:
-    """The sequence number in an outbox key."""
-    return int.from_bytes(key[1:], "big")
-
-
 def batches(records: list[Record], limit_bytes: int = BATCH_BYTES) -> Iterator[list[Record]]:
     """The records in as few parts as fit; at least one, perhaps empty."""
     part: list[Record] = []
     size = 0
     for key, value in records:
-        grown = size + len(key) + len(value or b"") + _PER_RECORD_BYTES
+        grown = size + len(key) + len(value) + _PER_RECORD_BYTES
         if part and grown > limit_bytes:
             yield part
             part, grown = [], grown - size

@@ -66,7 +66,7 @@ class Owner:
         """Whether it may fold, write and release."""
         return self.state is State.LIVE
 
-    def go(self, epoch: int, records_read: int) -> None:
+    def go(self, epoch: int, changes_read: int) -> None:
         """Own it: start writing and releasing, what is left in the outbox first."""
         shell = self.shell
         self.writer = JournalWriter(
@@ -78,7 +78,7 @@ class Owner:
             views=lambda: shell.views.vector,
             history=self._history,
         )
-        self.writer.records_since_checkpoint = records_read
+        self.writer.changes_since_checkpoint = changes_read
         self.releaser = Releaser(
             self.partition,
             producers=shell.producers,
@@ -164,7 +164,7 @@ class Owner:
             self.shell.checkpointed(self.number, begin_offset)
             self.partition.publish_rows(self.shell.clock.now_ms())
             self.poke()
-        elif self.writer.records_since_checkpoint > self._checkpoint_after():
+        elif self.writer.changes_since_checkpoint > self._checkpoint_after():
             self.writer.start_checkpoint()
         self.writer.room.set()
 

@@ -65,7 +65,7 @@ async def _take_one(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner, begi
     owner.is_careful = history.barren_fences >= CAREFUL_FENCES
     _position(shell, owner, begins, ends)
     crashpoints.reached("before_live")
-    owner.go(epoch, history.records_read)
+    owner.go(epoch, history.changes_read)
     resume(shell, consumer, owner)
     shell.metrics.takeovers.inc()
     _report(owner, history)
@@ -111,7 +111,7 @@ def _report(owner: Owner, history: JournalFold) -> None:
         "partition taken over",
         partition=owner.number,
         epoch=owner.partition.speaker.epoch,
-        rows=len(history.rows),
+        rows=history.row_count,
         outbox=len(history.outbox),
         read=history.records_read,
         skipped_batches=history.skipped_batches,

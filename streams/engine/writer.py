@@ -62,7 +62,7 @@ class JournalWriter:
     ) -> None:
         """Nothing is written yet; `epoch` is the offset of our FENCE."""
         self.epoch, self.expected, self.number = epoch, epoch + 1, 0
-        self.records_since_checkpoint = 0
+        self.changes_since_checkpoint = 0
         self.wake, self.room = asyncio.Event(), asyncio.Event()
         self.is_broken = False
         self.flights: asyncio.Queue[Flight] = asyncio.Queue()
@@ -101,7 +101,7 @@ class JournalWriter:
         """Begin a checkpoint unless one runs; its slices ride in the coming frames."""
         if not self._cutter.in_checkpoint and not self.is_broken:
             self._sealed.extend(self._cutter.begin(self._views()))
-            self.records_since_checkpoint = 0
+            self.changes_since_checkpoint = 0
             self.wake.set()
 
     async def note(self, kind: Kind, place: str) -> bool:
@@ -171,7 +171,7 @@ class JournalWriter:
             )
             is_last = part == len(parts) - 1
             await self._send(header, records, frame if is_last else None)
-        self.records_since_checkpoint += len(frame.records) + len(parts)
+        self.changes_since_checkpoint += frame.changes + 1
 
     async def _send_note(self, note: Note) -> None:
         header = Header(kind=note.kind, epoch=self.epoch, number=0, part=0, parts=1, records=1, place=note.place)

@@ -13,8 +13,8 @@ from streams.engine.frames import (
     Record,
     Story,
     encode_header,
-    row_key,
 )
+from streams.engine.packing import pack_rows
 
 
 class Line(NamedTuple):
@@ -56,7 +56,11 @@ class Log:
         marks: dict[str, int] | None = None,
     ) -> int:
         """One batch of a frame."""
-        records: list[Record] = [(row_key(name), value) for name, value in rows.items()]
+        records: list[Record] = []
+        for name, value in rows.items():
+            space, table, key = name.split("/")
+            kept, removed = ({}, [key]) if value is None else ({key: value}, [])
+            records += pack_rows(f"{space}/{table}/", kept, removed)
         story = Story((), marks or {}, 0, 0, {}, {}) if part == 0 else None
         return self.append(Header(kind, epoch, number, part, parts, len(records) + 1, story=story), records)
 

@@ -138,7 +138,7 @@ def test_crashes_count_until_a_mark_passes_their_place() -> None:
 
 
 def test_records_are_packed_into_as_few_batches_as_fit() -> None:
-    records: list[tuple[bytes, bytes | None]] = [(b"k", b"x" * 1000) for _ in range(10)]
+    records: list[tuple[bytes, bytes]] = [(b"k", b"x" * 1000) for _ in range(10)]
     parts = list(batches(records, limit_bytes=3500))
     assert [len(part) for part in parts] == [3, 3, 3, 1]
     assert [record for part in parts for record in part] == records

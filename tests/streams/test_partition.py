@@ -14,6 +14,7 @@ from schemas.requests import Overflow
 from streams.engine.cutter import Cutter
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.engine.frames import Frame, Kind
+from streams.engine.packing import OUTBOX_KEY, ROWS_MARK, unpack_outbox, unpack_rows
 from streams.engine.partition import Partition, Portion
 from streams.engine.tally import Tally
 from tests.kafka.toy import ToySite
@@ -43,10 +44,10 @@ def test_one_frame_holds_the_rows_the_outputs_and_the_mark_of_a_fold() -> None:
     part = partition()
     fold(part, load(0, 600), load(1, 600))
     frame = cut(part)
-    names = [key.decode() for key, _ in frame.records if key[:1] == b"r"]
-    assert names == ["rsite/nodes/s1-n1", "rsite/sites/s1"]
+    names = [(key.decode(), *unpack_rows(value)[0]) for key, value in frame.records if key[:1] == ROWS_MARK]
+    assert names == [("Rsite/nodes/", "s1-n1"), ("Rsite/sites/", "s1")]
     assert [entry.topic for _, entry in frame.outputs] == [COMMAND_SCALING.name]
-    assert [key for key, _ in frame.records if key[:1] == b"o"] == [b"o" + (1).to_bytes(8, "big")]
+    assert [list(unpack_outbox(value)[0]) for key, value in frame.records if key == OUTBOX_KEY] == [[1]]
     assert frame.story.marks == {"edge.node.telemetry.v1/site": 1}
     assert [(f.first, f.last, f.at_ms) for f in frame.story.folded] == [(0, 1, NOW)]
     assert frame.story.views == {"edge.estate.v1": (4,)}
@@ -159,7 +160,7 @@ def test_a_row_is_sent_but_never_kept_in_the_outbox() -> None:
     frame = cut(part)
     assert len(frame.outputs) == 1
     assert part.outbox == {}
-    assert not [key for key, _ in frame.records if key[:1] == b"o"]
+    assert not [key for key, _ in frame.records if key == OUTBOX_KEY]
 
 
 def test_reading_goes_on_behind_the_least_mark_of_a_shared_topic() -> None:
@@ -182,7 +183,8 @@ def test_an_acknowledged_output_leaves_the_outbox_with_a_later_frame() -> None:
     assert cut(part).kind is Kind.ROWS
     part.take_out(1)
     part.take_out(1)
-    assert cut(part).records == [(b"o" + (1).to_bytes(8, "big"), None)]
+    ((key, value),) = cut(part).records
+    assert (key, *unpack_outbox(value)) == (OUTBOX_KEY, {}, [1])
 
 
 def partition_is_home(key: str) -> bool:
