@@ -60,8 +60,8 @@ class Attribute(NamedTuple):
     read: Callable[[str], Any]
 
 
-def _decimal(text: str) -> int:
-    """Numbers past the 32 bits of a CloudEvents Integer travel as decimal text."""
+def decimal(text: str) -> int:
+    """A number past the 32 bits of a CloudEvents Integer, which travels as decimal text; BadInput for other text."""
     if _DECIMAL.fullmatch(text) is None:
         raise BadInput(Fault.ENVELOPE, "not a decimal number of at most 20 digits")
     return int(text)
@@ -76,13 +76,13 @@ OPTIONAL: Final = (
     Attribute("ce_subject", "subject", str, str),
     Attribute("ce_partitionkey", "partitionkey", str, str),
     Attribute("ce_recordedtime", "recordedtime_ms", to_rfc3339, from_rfc3339),
-    Attribute("ce_sequence", "sequence", _twenty_digits, _decimal),
+    Attribute("ce_sequence", "sequence", _twenty_digits, decimal),
     Attribute("ce_dataschema", "dataschema", str, str),
     Attribute("ce_correlationid", "correlationid", str, str),
     Attribute("ce_causationid", "causationid", str, str),
     Attribute("ce_expirytime", "expirytime_ms", to_rfc3339, from_rfc3339),
-    Attribute("ce_fenceepoch", "fenceepoch", str, _decimal),
-    Attribute("ce_fencerevision", "fencerevision", str, _decimal),
+    Attribute("ce_fenceepoch", "fenceepoch", str, decimal),
+    Attribute("ce_fencerevision", "fencerevision", str, decimal),
     Attribute("ce_keyspace", "keyspace", str, str),
     Attribute("ce_traceparent", "traceparent", str, str),
     Attribute(HOP_TRACEPARENT, "hop_traceparent", str, str),

@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ from .attributes import (
     REQUIRED,
     Envelope,
     check_attributes,
+    decimal,
     envelope_of,
     optional_headers,
 )
@@ -83,6 +84,12 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         text = self.attribute("time")
         return from_rfc3339(text) if text else self.record_time_ms
 
+    @property
+    def sequence(self) -> int:
+        """The sender's number of the event, 0 without one; BadInput if it is none. Reads no other attribute."""
+        raw = self.attributes.get("ce_sequence")
+        return decimal(_text(raw, "sequence")) if raw else 0
+
     def attribute(self, name: str) -> str:
         """One attribute's text (`keyspace`, `expirytime`), empty if it is not there; BadInput if not UTF-8."""
         return _text(self.attributes.get(PREFIX + name, b""), name)
@@ -135,7 +142,7 @@ def read(
     `default_type`: short name that a record without any attribute is taken for; empty where a topic has no default.
     BadInput names every missing attribute; it never quotes a value.
     """
-    raw = {name: held for name, held in record_headers if held}
+    raw = _held(record_headers)
     content_type = raw.get(CONTENT_TYPE, b"")
     if content_type != _JSON_HEADER[1] and content_type[: len(_MEDIA_TYPE)].lower() == _MEDIA_TYPE:
         raw, value = unpack(_text(content_type, CONTENT_TYPE), value)
@@ -145,26 +152,40 @@ def read(
     return _received(raw, value, timestamp_ms)
 
 
+def _held(record_headers: Headers) -> dict[str, bytes]:
+    """Headers that say something. Nearly always all do, and then C builds the dictionary."""
+    raw = dict(record_headers)
+    if all(raw.values()):
+        return cast("dict[str, bytes]", raw)
+    return {name: held for name, held in record_headers if held}
+
+
 def _received(raw: dict[str, bytes], value: bytes | None, timestamp_ms: int) -> Received:
-    if not KNOWN.issuperset(raw) or sum(map(len, raw.values())) > MAX_NAME_BYTES:
+    if not KNOWN.issuperset(raw) or len(b"".join(raw.values())) > MAX_NAME_BYTES:
         check_attributes(raw)
     try:
         version, event_id, source, kind = _required(raw)
     except KeyError:
         raise BadInput(Fault.ENVELOPE, _missing(raw)) from None
-    if version != b"1.0":
-        raise BadInput(Fault.ENVELOPE, "ce_specversion is not 1.0")
-    content_type = raw.get(CONTENT_TYPE)
+    type_, source_, content_type = _constants(version, kind, source, raw.get(CONTENT_TYPE))
     return Received(
-        type=_often(kind, "type"),
-        id=_text(event_id, "id"),
-        source=_often(source, "source"),
+        type=type_,
+        id=event_id.decode() if event_id.isascii() else _text(event_id, "id"),
+        source=source_,
         data=value,
         record_time_ms=timestamp_ms,
-        content_type=_often(content_type, CONTENT_TYPE) if content_type else JSON,
+        content_type=content_type or JSON,
         attributes=raw,
         coercions=() if content_type or value is None else (NO_CONTENT_TYPE,),
     )
+
+
+@lru_cache(maxsize=4096)
+def _constants(version: bytes, kind: bytes, source: bytes, content_type: bytes | None) -> tuple[str, str, str]:
+    """Type, source and content type as text, remembered: of these there are few."""
+    if version != b"1.0":
+        raise BadInput(Fault.ENVELOPE, "ce_specversion is not 1.0")
+    return _text(kind, "type"), _text(source, "source"), _text(content_type or b"", CONTENT_TYPE)
 
 
 def _bare(value: bytes | None, *, key: bytes | None, topic: str, place: str, at_ms: int, default_type: str) -> Received:
@@ -193,12 +214,6 @@ def _text(raw: bytes, name: str) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         raise BadInput(Fault.BAD_UTF8, f"{name} is not UTF-8") from None
-
-
-@lru_cache(maxsize=4096)
-def _often(raw: bytes, name: str) -> str:
-    """As `_text`, remembered: types, sources and content types are few."""
-    return _text(raw, name)
 
 
 @lru_cache(maxsize=4096)

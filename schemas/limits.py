@@ -16,6 +16,9 @@ import msgspec
 
 from .errors import BadInput, Fault
 
+_BYTES_PER_KEY: Final = 5
+"""`"":0,` is the shortest key."""
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Upper bounds of one record: bytes, nesting, keys of any one object, bytes of any one string as written."""
@@ -24,6 +27,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_depth: int = 16
     max_keys: int = 512
     max_string_bytes: int = 4_096
+    small_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """What is no larger than `small_bytes` has no text that is too long, and no object with too many keys."""
+        msgspec.structs.force_setattr(self, "small_bytes", min(self.max_string_bytes, _BYTES_PER_KEY * self.max_keys))
 
 
 RECORD: Final = Limits()
@@ -37,7 +45,6 @@ MAX_NAME_BYTES: Final = 512
 
 _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b"{}[]:")
 _INNERMOST: Final = re.compile(rb"\{:*\}|\[\]")
-_BYTES_PER_KEY: Final = 5
 
 
 def check_border(data: bytes, limits: Limits = RECORD) -> None:
@@ -47,11 +54,7 @@ def check_border(data: bytes, limits: Limits = RECORD) -> None:
         raise BadInput(Fault.TOO_LARGE, f"{size} bytes, at most {limits.max_bytes}")
     if not data.isascii():
         _check_utf8(data)
-    if (
-        size > limits.max_string_bytes
-        or size > _BYTES_PER_KEY * limits.max_keys
-        or data.count(b"{") + data.count(b"[") > limits.max_depth
-    ):
+    if size > limits.small_bytes or data.count(b"{") + data.count(b"[") > limits.max_depth:
         _inspect(data, limits)
 
 

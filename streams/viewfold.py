@@ -73,7 +73,7 @@ class ViewFold:
         """A copy that a deposed owner sent late is older than what is known: its sequence number says so."""
         if not received.source.startswith(SOURCE_PREFIX):
             return False
-        sender, sequence = f"{topic.name}{received.source}", received.envelope().sequence or 0
+        sender, sequence = f"{topic.name}{received.source}", received.sequence
         if sequence < self._heard.get(sender, 0):
             return True
         self._heard[sender] = sequence

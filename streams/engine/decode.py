@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -11,11 +12,11 @@ from schemas.base import ID_PATTERN, Message
 from schemas.cloudevents import Received, read
 from schemas.errors import BadInput, Fault
 from schemas.limits import BATCH, RECORD
-from schemas.registry import TYPES
+from schemas.registry import TYPES, full_type
 from schemas.wire import decoder_for
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.records import Record
-from topics.catalogue import Keyspace, Topic
+from topics.catalogue import CATALOGUE, Keyspace, Topic
 from topics.keys import key_agrees
 from topics.partition import partition_of
 from topics.topic import DAY_MS
@@ -27,6 +28,13 @@ HANDLER_CRASH: Final = "handler-crash"
 REASONS: Final = (*(fault.value for fault in Fault), NO_KEY, NO_KEYSPACE, HANDLER_CRASH)
 """All that a dead letter may give as its reason."""
 _BATCH_TYPE: Final = "node.telemetry-batch.v1"
+_READERS: Final = {
+    (topic.name, spelled): (TYPES[name], BATCH if name == _BATCH_TYPE else RECORD)
+    for topic in CATALOGUE
+    for name in topic.types
+    for spelled in (name, full_type(name))
+}
+"""How the body of each type that a topic carries is read."""
 _BY_HEADER: Final = {keyspace.value.encode(): keyspace for keyspace in Keyspace}
 _APPENDED: Final = 1
 """Kafka's timestamp type of LogAppendTime."""
@@ -68,7 +76,7 @@ def make_decoders() -> None:
 
 def keyspace_of(record: Record) -> Keyspace | None:
     """Whose a record of a shared topic is; None when it does not say (it is then the first keyspace's bad input)."""
-    for name, value in record.headers:
+    for name, value in reversed(record.headers):  # of headers with one name the last counts; ours stands near the end
         if name == KEYSPACE_HEADER and value is not None:
             return _BY_HEADER.get(value)
     return None
@@ -81,12 +89,11 @@ def owner_of(topic: Topic, record: Record) -> Keyspace:
 
 def decode(topic: Topic, record: Record, partitions: int, now_ms: int) -> Outcome:
     """What a record says; never raises for what came in from outside."""
-    key = _key(record)
-    if key is None:
+    key, home = _homed(record.key, partitions)
+    if not key:
         return Refused(NO_KEY, "no key, or one that is no id")
     if topic.shared and keyspace_of(record) is None:
         return Refused(NO_KEYSPACE, "ce_keyspace names no controller")
-    home = partition_of(key, partitions)
     if home != record.partition:
         return Stray(home)
     if record.value is None and topic.row:
@@ -97,12 +104,14 @@ def decode(topic: Topic, record: Record, partitions: int, now_ms: int) -> Outcom
         return Refused(error.reason.value, error.detail)
 
 
-def _key(record: Record) -> str | None:
+@lru_cache(maxsize=65_536)
+def _homed(key: bytes | None, partitions: int) -> tuple[str, int]:
+    """The id that a record's key is, and its partition; no id for a key that is none."""
     try:
-        key = (record.key or b"").decode()
+        name = (key or b"").decode()
     except UnicodeDecodeError:
-        return None
-    return key if ID_PATTERN.match(key) else None
+        return "", 0
+    return (name, partition_of(name, partitions)) if ID_PATTERN.match(name) else ("", 0)
 
 
 def _arrived(topic: Topic, record: Record, key: str, now_ms: int) -> Arrived:
@@ -116,34 +125,25 @@ def _arrived(topic: Topic, record: Record, key: str, now_ms: int) -> Arrived:
         timestamp_ms=record.timestamp,
         default_type=topic.default_type,
     )
-    place = f"{topic.name}/{record.partition}/{record.offset}"
-    event = Event(
-        body=_body(topic, received, key),
-        key=key,
-        topic=topic.name,
-        partition=record.partition,
-        offset=record.offset,
-        cause_id=received.id if topic.shared else place,
-        at_ms=_at_ms(record, now_ms),
-        now_ms=now_ms,
-    )
+    name, number, offset = topic.name, record.partition, record.offset
+    cause = received.id if topic.shared else f"{name}/{number}/{offset}"
+    at_ms = record.timestamp if record.timestamp_type == _APPENDED else _within_a_day(record.timestamp, now_ms)
+    event = Event(_body(topic, received, key), key, name, number, offset, cause, at_ms, now_ms)
     if received.source.startswith(SOURCE_PREFIX):
-        return Arrived(event, received.source, received.envelope().sequence or 0)
+        return Arrived(event, received.source, received.sequence)
     return Arrived(event)
 
 
 def _body(topic: Topic, received: Received, key: str) -> Message:
-    name = received.short_type
-    if name not in topic.types:
+    found = _READERS.get((topic.name, received.type))
+    if found is None:
         raise BadInput(Fault.UNKNOWN_TYPE, f"{topic.name} carries {', '.join(topic.types)}")
-    body: Message = received.body(TYPES[name], BATCH if name == _BATCH_TYPE else RECORD)
+    body: Message = received.body(*found)
     if not key_agrees(topic, key, body):
         raise BadInput(Fault.OTHER_KEY, "the key is not the name that the body says")
     return body
 
 
-def _at_ms(record: Record, now_ms: int) -> int:
-    """The broker's time where the topic has it; else the producer's, within a day back and never ahead (FAULTS T21)."""
-    if record.timestamp_type == _APPENDED:
-        return record.timestamp
-    return max(now_ms - DAY_MS, min(record.timestamp, now_ms))
+def _within_a_day(said_ms: int, now_ms: int) -> int:
+    """The producer's time, where the topic has not the broker's: a day back at most, and never ahead (FAULTS T21)."""
+    return max(now_ms - DAY_MS, min(said_ms, now_ms))
