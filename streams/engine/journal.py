@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
 
 from streams.engine.fold import JournalFold
-from streams.engine.frames import HEAD_KEY, Kind, decode_header
+from streams.engine.reading import Stretch, fold_stretches, is_harmless
 from topics.catalogue import JOURNAL
 from topics.connect import Connect
 
 _FETCH_BYTES = 4 * 1_048_576
-_POLL_MS = 500
 
 
 class Journal:
@@ -67,51 +65,27 @@ class Journal:
 
     async def read(self, number: int, upto: int, *, keep_stories: bool = False, whole: bool = False) -> JournalFold:
         """Fold a partition from its last checkpoint (`whole`: from the log's start) to below `upto`."""
-        start = None if whole else await self.checkpoint_of(number)
-        if start is not None and start >= upto:  # of a journal that was removed since
-            start = None
-        async with self._reader() as reader:
-            reader.assign([self.place(number)])
-            try:
-                return await self._fold(reader, number, start, upto, keep_stories=keep_stories)
-            except OffsetOutOfRangeError:  # trimmed before or under us: what we folded may hold rows deleted since
-                return await self._fold(reader, number, None, upto, keep_stories=keep_stories)
+        found = dict([pair async for pair in self.read_all({number: upto}, keep_stories=keep_stories, whole=whole)])
+        return found[number]
 
-    async def _fold(
-        self, reader: AIOKafkaConsumer, number: int, start: int | None, upto: int, *, keep_stories: bool
-    ) -> JournalFold:
-        place, history = self.place(number), JournalFold(keep_stories=keep_stories)
-        begin = start if start is not None else (await reader.beginning_offsets([place]))[place]
-        reader.seek(place, begin)
-        done = begin >= upto
-        while not done:
-            for records in (await reader.getmany(place, timeout_ms=_POLL_MS)).values():
-                done = history.feed(records, upto)
-        return history
+    async def read_all(
+        self, wanted: Mapping[int, int], *, keep_stories: bool = False, whole: bool = False
+    ) -> AsyncIterator[tuple[int, JournalFold]]:
+        """Fold partitions to below the given offsets through one client; each is given as soon as it is read."""
+        begins = [None] * len(wanted) if whole else await asyncio.gather(*map(self.checkpoint_of, wanted))
+        stretches = {
+            # a checkpoint at or behind the end is of a journal that was removed since
+            number: Stretch(start if start is not None and start < wanted[number] else None, wanted[number])
+            for number, start in zip(wanted, begins, strict=True)
+        }
+        async with self._reader() as reader:
+            async for found in fold_stretches(reader, self.topic, stretches, keep_stories=keep_stories):
+                yield found
 
     async def is_harmless(self, number: int, start: int, end: int) -> bool:
         """Whether the stretch holds only an older writer's garbage: no FENCE, and all of it can be read."""
         async with self._reader() as reader:
-            place, at, left = self.place(number), start, 0
-            reader.assign([place])
-            reader.seek(place, start)
-            while at < end:
-                try:
-                    fetched = await reader.getmany(place, timeout_ms=_POLL_MS)
-                except OffsetOutOfRangeError:
-                    return False
-                for record in fetched.get(place, ()):
-                    if record.offset != at and record.offset < end:
-                        return False
-                    at += 1
-                    if left:
-                        left -= 1
-                    elif record.key == HEAD_KEY and record.value is not None and record.offset < end:
-                        header = decode_header(record.value)
-                        left = header.records - 1
-                        if header.kind == Kind.FENCE:
-                            return False
-        return True
+            return await is_harmless(reader, self.place(number), start, end)
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -33,8 +34,28 @@ async def take_over(shell: Shell, consumer: AIOKafkaConsumer, owners: list[Owner
     await _append_fences(shell, consumer, owners)
     places = [TopicPartition(shell.connect.name(topic), owner.number) for topic in INPUTS for owner in owners]
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    await asyncio.gather(*(_take_one(shell, consumer, owner, begins, ends) for owner in owners))
+    by_number = {owner.number: owner for owner in owners}
+    going: list[asyncio.Task[StartRefused | None]] = []
+    try:
+        async for number, history in shell.journal.read_all({o.number: o.partition.speaker.epoch + 1 for o in owners}):
+            taking = _take_one(shell, consumer, by_number[number], history, (begins, ends))
+            going.append(asyncio.create_task(_refusal_of(taking)))
+        for refused in await asyncio.gather(*going):
+            if refused is not None:
+                raise refused
+    finally:
+        for task in going:
+            task.cancel()
     shell.metrics.takeover_seconds.set(time.monotonic() - started)
+
+
+async def _refusal_of(taking: Coroutine[Any, Any, None]) -> StartRefused | None:
+    """A refusal as a value: a SystemExit that leaves a task would end the loop there and then."""
+    try:
+        await taking
+    except StartRefused as refused:
+        return refused
+    return None
 
 
 async def _append_fences(shell: Shell, consumer: AIOKafkaConsumer, owners: list[Owner]) -> None:
@@ -52,9 +73,10 @@ async def _append_fences(shell: Shell, consumer: AIOKafkaConsumer, owners: list[
     crashpoints.reached("after_fence")
 
 
-async def _take_one(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner, begins: Offsets, ends: Offsets) -> None:
+async def _take_one(
+    shell: Shell, consumer: AIOKafkaConsumer, owner: Owner, history: JournalFold, bounds: tuple[Offsets, Offsets]
+) -> None:
     epoch = owner.partition.speaker.epoch
-    history = await shell.journal.read(owner.number, epoch + 1)
     assert history.fence == epoch, f"journal {owner.number} ends at fence {history.fence}, ours is {epoch}"
     if history.story is not None:
         _check_view(shell, history.story.views)
@@ -63,7 +85,7 @@ async def _take_one(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner, begi
         return
     owner.partition.load(history)
     owner.is_careful = history.barren_fences >= CAREFUL_FENCES
-    _position(shell, owner, begins, ends)
+    _position(shell, owner, *bounds)
     crashpoints.reached("before_live")
     owner.go(epoch, history.changes_read)
     resume(shell, consumer, owner)

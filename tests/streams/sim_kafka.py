@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -182,6 +183,11 @@ class SimJournal:
             if history.feed(lines, upto):
                 return history
             at += len(lines)
+
+    async def read_all(self, wanted: dict[int, int]) -> AsyncIterator[tuple[int, JournalFold]]:
+        """One after another."""
+        for number, upto in wanted.items():
+            yield number, await self.read(number, upto)
 
     async def is_harmless(self, number: int, start: int, end: int) -> bool:
         """No FENCE in the stretch."""
