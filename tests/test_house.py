@@ -22,7 +22,7 @@ DOORSTEP = {
 INSIDE = {
     "edge_control": {"inventory", "policies", "controllers"},
     "edge_executors": {"targets"},
-    "edgeweir": {"cli", "console", "dev", "lab"},
+    "edgeweir": {"bench", "cli", "console", "dev", "lab"},
     "schemas": {"dialects"},
     "streams": {"engine"},
     "topics": set(),

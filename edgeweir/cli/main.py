@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeweir.cli import dev_commands, emit_commands, faults, topics_commands
+from edgeweir.cli import bench_command, dev_commands, emit_commands, faults, topics_commands
 
 cli = typer.Typer(
     name="edgeweir",
@@ -19,6 +19,7 @@ cli = typer.Typer(
 cli.add_typer(dev_commands.group, name="dev")
 cli.add_typer(emit_commands.group, name="emit")
 cli.add_typer(topics_commands.group, name="topics")
+cli.command("bench")(bench_command.bench)
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
