@@ -42,6 +42,9 @@ class WorkerMetrics:
         self.takeover_seconds = Gauge(
             "edgeweir_last_takeover_seconds", "How long the last takeover took.", registry=registry
         )
+        self.takeover_rows = Gauge(
+            "edgeweir_last_takeover_rows", "How many rows the last takeover read.", registry=registry
+        )
         self.lost = Counter(
             "edgeweir_partitions_lost_total", "Ownerships that ended early.", ["why"], registry=registry
         )

@@ -46,7 +46,7 @@ async def take_over(shell: Shell, consumer: AIOKafkaConsumer, owners: list[Owner
     finally:
         for task in going:
             task.cancel()
-    shell.metrics.takeover_seconds.set(time.monotonic() - started)
+    _report_all(shell, owners, time.monotonic() - started)
 
 
 async def _refusal_of(taking: Coroutine[Any, Any, None]) -> StartRefused | None:
@@ -126,6 +126,13 @@ def resume(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner) -> None:
         if place in assigned:
             consumer.seek(place, owner.next[topic.name])
             consumer.resume(place)
+
+
+def _report_all(shell: Shell, owners: list[Owner], seconds: float) -> None:
+    rows = sum(len(table) for owner in owners for _, table in owner.partition.named_tables)
+    shell.metrics.takeover_seconds.set(seconds)
+    shell.metrics.takeover_rows.set(rows)
+    log.info("takeover complete", partitions=len(owners), rows=rows, seconds=round(seconds, 3))
 
 
 def _report(owner: Owner, history: JournalFold) -> None:
