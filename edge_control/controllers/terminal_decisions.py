@@ -77,12 +77,18 @@ def _inputs(act: Act, target: str) -> tuple[InputRow, ...]:
 
 def hold(act: Act, told: Told) -> list[Output]:
     """Doing nothing, and why: told when the reason changes, else at most once in a while."""
-    session = act.session
-    repeat_ms = act.view.policies.of(GovernorPolicy, act.scope).hold_repeat_ms
-    if session.hold == told.reason and act.now_ms < session.hold_at_ms + repeat_ms:
+    if is_told(act, told.reason):
         return []
-    session.hold, session.hold_at_ms = told.reason, act.now_ms
+    act.session.hold, act.session.hold_at_ms = told.reason, act.now_ms
     return [out.decision(decide(act, told))]
+
+
+def is_told(act: Act, reason: Reason) -> bool:
+    """Whether this reason for doing nothing was told a moment ago."""
+    session = act.session
+    if session.hold != reason:
+        return False
+    return act.now_ms < session.hold_at_ms + act.view.policies.of(GovernorPolicy, act.scope).hold_repeat_ms
 
 
 def breakout(act: Act, rule: Rule) -> Output:

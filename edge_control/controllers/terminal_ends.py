@@ -18,6 +18,8 @@ from schemas.location import Mobility
 
 AVOID_MS: Final = 10_000
 """How long a target that refused or fell silent is not tried again."""
+PERMIT: Final = "permit"
+"""The step at which the budget speaks: what it refuses is not the target's fault."""
 _MOVES_KEPT: Final = 64
 _REACHABLE: Final = (Health.ALIVE, Health.UNKNOWN)
 
@@ -35,6 +37,11 @@ def go_on(act: Act, kinds: dict[str, Kind[Act]]) -> list[Output]:
     why = _why_stop(act) if run.row.state is State.RUN and not run.is_past_return else ""
     outputs = run.abort(why) if why else run.elapse()
     return [*outputs, *finish(act)]
+
+
+def refuse(act: Act, kinds: dict[str, Kind[Act]], why: str) -> list[Output]:
+    """The permit that its step waits for is refused."""
+    return [*run_of(act, kinds).refuse(f"{PERMIT} refused: {why}"), *finish(act)]
 
 
 def _why_stop(act: Act) -> str:
@@ -147,6 +154,8 @@ def _undone(act: Act, row: MoveProcedure) -> None:
         session.gone = False
     elif row.kind == "original":
         session.wants_original = ""
+    elif row.reason.startswith(PERMIT):
+        session.look_at_ms = act.now_ms + AVOID_MS
     elif row.reason != "user elsewhere":
         session.avoid = {site: until_ms for site, until_ms in session.avoid.items() if until_ms > act.now_ms}
         session.avoid[row.target] = act.now_ms + AVOID_MS

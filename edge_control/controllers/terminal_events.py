@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 from edge_control.controllers.procedures import NEVER_MS
@@ -22,35 +23,53 @@ from schemas.location import (
 from schemas.policy import MigrationPolicy, Scope
 
 HAND_OVER_PREPARED: Final = 1
+_FORMER_KEPT: Final = 8
 HAND_OVER_ENDED: Final = (4, 5)
 """MEC 012 hoStatus: 1 in preparation, 4 rejected, 5 cancelled."""
 
 
-def located(terminal: Terminal, event: LocationEvent, view: View, now_ms: int) -> bool:
-    """Take a place; False for what is old, doubled, or about a zone that nobody declared."""
+class Seen(Enum):
+    """What a location event told: nothing new, nothing at all (old), another zone, or another serving site."""
+
+    DOUBLED = "doubled"
+    LATE = "late"
+    STAYED = "stayed"
+    OTHER_ZONE = "other zone"
+    OTHER_SITE = "other site"
+
+
+def located(terminal: Terminal, event: LocationEvent, view: View, now_ms: int) -> Seen:
+    """Take a place; a zone that nobody declared leaves the serving site as it was."""
     at_ms = min(event.observed_at_ms, now_ms)
-    news = is_news(terminal, "location", event.boot_id, event.sequence)
-    if not news or at_ms < terminal.located_at_ms:
-        return False
+    if not is_news(terminal, "location", event.boot_id, event.sequence):
+        return Seen.DOUBLED
+    if at_ms < terminal.located_at_ms:
+        return Seen.LATE
     if event.event is Movement.LEAVE:
-        terminal.zone = "" if terminal.zone == event.zone_id else terminal.zone
-        return False
+        if terminal.zone != event.zone_id:
+            return Seen.STAYED
+        terminal.zone = ""
+        return Seen.OTHER_ZONE
     terminal.located_at_ms = at_ms
     if event.zone_id == terminal.zone:
-        return False
+        return Seen.STAYED
     _note_return(terminal, event.zone_id, view, at_ms)
     terminal.zone, terminal.since_ms = event.zone_id, at_ms
-    site = view.site_of_zone(event.zone_id)
-    terminal.site = site or terminal.site
-    return bool(site)
+    former, site = terminal.site, view.site_of_zone(event.zone_id)
+    terminal.site = site or former
+    return Seen.OTHER_SITE if site and site != former else Seen.OTHER_ZONE
 
 
 def _note_return(terminal: Terminal, zone: str, view: View, at_ms: int) -> None:
     """A return to a zone left a moment ago makes moves dearer for a while (ping-pong)."""
     policy = view.policies.of(MigrationPolicy, Scope(site=view.site_of_zone(zone)))
     if terminal.zone:
+        terminal.former.pop(terminal.zone, None)
         terminal.former[terminal.zone] = at_ms
-    terminal.former = {z: left for z, left in terminal.former.items() if at_ms - left <= policy.ping_pong_ms}
+    for left in [z for z, left_ms in terminal.former.items() if at_ms - left_ms > policy.ping_pong_ms]:
+        del terminal.former[left]
+    if len(terminal.former) > _FORMER_KEPT:
+        del terminal.former[next(iter(terminal.former))]
     if terminal.former.pop(zone, None) is not None:
         terminal.ping_pong_until_ms = at_ms + policy.ping_pong_hold_ms
 

@@ -14,19 +14,20 @@ from edge_control.controllers import terminal_orders as orders
 from edge_control.controllers.outputs import Output
 from edge_control.controllers.procedures import Ask, Kind, Step
 from edge_control.controllers.terminal_orders import Act
-from edge_control.controllers.terminal_rows import Debt, Permit
+from edge_control.controllers.terminal_permits import take_token, wait_for_token
+from edge_control.controllers.terminal_rows import Debt
 from edge_control.inventory.view import View
 from schemas.commands import MoveStep, StateRef
 from schemas.inventory import Health
 from schemas.requests import AskLease, Budget, Commit, Purpose, ReleaseRoom, Reserve
 from topics.catalogue import Keyspace
 
-TOKENS_ASKED: Final = 8
-"""Size of a slice of the session budget: enough for a few neighbours in a crowd, few enough to waste in 10 s."""
+_PERMIT_TRIES: Final = 5
+"""A crowd waits for a spent budget up to 10 s; the reservation and the prepared copy last longer."""
 _SITE_MS: Final = 2_000
 _PREPARE_MS: Final = 10_000
 _ACTIVATE_MS: Final = 3_000
-_EARLY_MS: Final = 20_000
+_EARLY_MS: Final = 8_000
 _COPY_ENDS_BEFORE_MS: Final = 5_000
 _DISCARDS_BEFORE_DEBT: Final = 3
 
@@ -35,11 +36,6 @@ def is_evidenced(view: View, site_id: str) -> bool:
     """Whether there is proof that nothing can run at the site (silence is none)."""
     row = view.health.get(site_id)
     return row is not None and row.health is Health.DEAD and row.evidenced
-
-
-def permit_key(act: Act) -> str:
-    """Under which tokens for moves to this target are kept."""
-    return f"{act.view.region_of(act.procedure.target)}/{act.procedure.target}"
 
 
 def _reserve(act: Act, ask: Ask) -> list[Output]:
@@ -114,50 +110,22 @@ def _commit(act: Act, ask: Ask) -> list[Output]:
     return [out.message(Keyspace.SITE, row.target, f"{ask.id}/{ask.attempt}", body, correlation_id=ask.id)]
 
 
-def _take_token(act: Act) -> bool:
-    """Pass with a token in hand, once the user has arrived."""
-    row = act.procedure
-    permit = act.permits.get(permit_key(act))
-    if row.early or permit is None or permit.tokens <= 0 or permit.until_ms <= act.now_ms:
-        return False
-    permit.tokens -= 1
-    act.permits[permit_key(act)] = permit
-    row.permit_until_ms = permit.until_ms
-    return True
-
-
-def _ask_tokens(act: Act, ask: Ask) -> list[Output]:
-    """A slice of the session budget, unless somebody of this partition is asking for one already."""
-    region_id = act.view.region_of(act.procedure.target)
-    permit = act.permits.get(permit_key(act)) or Permit(region_id=region_id)
-    if act.procedure.early or permit.asked_until_ms > act.now_ms or not region_id:
-        return []
-    permit.asked, permit.asked_until_ms = ask.id, act.now_ms + _SITE_MS
-    act.permits[permit_key(act)] = permit
-    return [_lease(act, ask, region_id, Budget.SESSIONS, TOKENS_ASKED)]
-
-
 def _ask_rescue(act: Act, ask: Ask) -> list[Output]:
     region_id = act.view.region_of(act.procedure.source)
-    return [_lease(act, ask, region_id, Budget.WORKLOADS, 1)] if region_id else []
-
-
-def _lease(act: Act, ask: Ask, region_id: str, budget: Budget, amount: int) -> Output:
-    row = act.procedure
-    rescue = budget is Budget.WORKLOADS
+    if not region_id:
+        return []
     body = AskLease(
         request_id=ask.id,
         reply_key=act.terminal.terminal_id,
         reply_keyspace=Keyspace.TERMINAL,
         expires_at_ms=ask.at_ms + 2 * _SITE_MS,
         region_id=region_id,
-        budget=budget,
-        amount=amount,
-        site_id=row.source if rescue else "",
-        target_site="" if rescue else row.target,
+        budget=Budget.WORKLOADS,
+        amount=1,
+        site_id=act.procedure.source,
         resource_id=act.session.session_id,
     )
-    return out.message(Keyspace.REGION, region_id, f"{ask.id}/{ask.attempt}", body, correlation_id=ask.id)
+    return [out.message(Keyspace.REGION, region_id, f"{ask.id}/{ask.attempt}", body, correlation_id=ask.id)]
 
 
 def _freeze(act: Act, ask: Ask) -> list[Output]:
@@ -258,10 +226,10 @@ COMMIT: Final = Step[Act](name="commit", to="target site", do=_commit, deadline_
 PERMIT: Final = Step[Act](
     name="permit",
     to="region",
-    do=_ask_tokens,
+    do=wait_for_token,
     deadline_ms=lambda act: _EARLY_MS if act.procedure.early else _SITE_MS,
-    tries=2,
-    passes=_take_token,
+    tries=_PERMIT_TRIES,
+    passes=take_token,
 )
 RESCUE_PERMIT: Final = Step[Act](name="permit", to="region", do=_ask_rescue, deadline_ms=_SITE_MS, tries=2)
 WAIT: Final = Step[Act](name="wait", to="", passes=_lease_is_over)

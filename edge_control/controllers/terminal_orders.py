@@ -10,6 +10,7 @@ from edge_control.controllers import outputs as out
 from edge_control.controllers.outputs import Output
 from edge_control.controllers.procedures import Ask
 from edge_control.controllers.terminal_rows import Debt, MoveProcedure, Permit, Renewal, Rule, Session, Terminal
+from edge_control.inventory.atlas import Atlas
 from edge_control.inventory.tables import Table
 from edge_control.inventory.view import View
 from schemas.apps import AppSpec
@@ -49,7 +50,9 @@ class Act(msgspec.Struct, kw_only=True):
     cause: CauseRef
     owner: str
     permits: Table[Permit]
+    atlas: Atlas
     ticking: bool
+    _rules: tuple[str, MigrationPolicy, int] | None = None
 
     @property
     def spec(self) -> AppSpec | None:
@@ -67,12 +70,20 @@ class Act(msgspec.Struct, kw_only=True):
     @property
     def policy(self) -> MigrationPolicy:
         """The migration policy that counts here."""
-        return self.view.policies.of(MigrationPolicy, self.scope)
+        return self._counting()[1]
 
     @property
     def skew_ms(self) -> int:
         """How far clocks may stand apart: what is over for us is over everywhere after this."""
-        return self.view.policies.of(GovernorPolicy, self.scope).skew_ms
+        return self._counting()[2]
+
+    def _counting(self) -> tuple[str, MigrationPolicy, int]:
+        """The policies that count at the present host; looked up once per look, and again when the host changed."""
+        if self._rules is None or self._rules[0] != self.session.host:
+            scope, book = self.scope, self.view.policies
+            skew_ms = book.of(GovernorPolicy, scope).skew_ms
+            self._rules = (self.session.host, book.of(MigrationPolicy, scope), skew_ms)
+        return self._rules
 
     @property
     def procedure(self) -> MoveProcedure:

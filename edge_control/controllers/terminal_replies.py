@@ -6,10 +6,9 @@ from edge_control.controllers.outputs import Output
 from edge_control.controllers.procedures import Kind, State
 from edge_control.controllers.terminal_ends import finish, run_of
 from edge_control.controllers.terminal_orders import Act
-from edge_control.controllers.terminal_rows import Debt, Permit, Saved, Terminal
+from edge_control.controllers.terminal_rows import Debt, Saved
 from edge_control.controllers.terminal_upkeep import debt_paid, lease_confirmed, rule_confirmed
 from edge_control.inventory.geography import distance_m
-from edge_control.inventory.tables import Table
 from schemas.apps import Reconcile
 from schemas.commands import StateRef
 from schemas.requests import CheckpointReport, Committed, Lease, Reserved
@@ -34,28 +33,6 @@ def replied(act: Act, reply: Reserved | Committed | Lease, kinds: Kinds) -> list
         case Committed():
             pass
     return [*run.succeed(), *finish(act)]
-
-
-def keep_tokens(permits: Table[Permit], lease: Lease, now_ms: int) -> bool:
-    """Put the tokens of a slice that was asked for in our hand; False for a lease that is no slice, or refused."""
-    for key, permit in permits.items():
-        if permit.asked != lease.request_id:
-            continue
-        permit.asked, permit.asked_until_ms = "", 0
-        left = permit.tokens if permit.until_ms > now_ms else 0
-        if lease.granted:
-            permit.until_ms = min(lease.until_ms, permit.until_ms) if left else lease.until_ms
-            permit.tokens = left + lease.amount
-        permits[key] = permit
-        return lease.granted
-    return False
-
-
-def is_newer_boot(terminal: Terminal, hello: Hello) -> bool:
-    """Whether the executor was started anew since we last heard of it; its boot is noted."""
-    known = terminal.boots.get(hello.site_id, hello.boot_id)
-    terminal.boots[hello.site_id] = hello.boot_id
-    return known != hello.boot_id
 
 
 def concerns(act: Act, command_id: str) -> bool:
@@ -95,7 +72,7 @@ def _answers(act: Act, status: Status, kinds: Kinds) -> bool:
     if run_of(act, kinds).waits_for(status.command_id):
         return True
     before = bool(row.asked_before) and row.asked_before == status.command_id and row.state is State.RUN
-    runs_now = act.terminal.boots.get(status.site_id) == status.boot_id
+    runs_now = act.terminal.boots.get(status.site_id, [])[:1] == [status.boot_id]
     return before and runs_now and status.state is CommandState.SUCCEEDED
 
 

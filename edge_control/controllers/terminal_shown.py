@@ -7,7 +7,7 @@ from typing import Any, Final
 from edge_control.controllers import outputs as out
 from edge_control.controllers.events import Event
 from edge_control.controllers.outputs import Output
-from edge_control.controllers.procedures import NEVER_MS
+from edge_control.controllers.procedures import NEVER_MS, State
 from edge_control.controllers.terminal_rows import Session, Terminal, Witnessed
 from edge_control.controllers.terminal_upkeep import due_ms
 from edge_control.inventory.tables import Table
@@ -69,13 +69,20 @@ def publish(terminal: Terminal, now_ms: int) -> list[Output]:
 
 def next_due_ms(terminal: Terminal) -> int:
     """When the terminal must be looked at again, by its row alone."""
-    times = [terminal.heard_at_ms + FORGET_MS] if not terminal.sessions else []
+    at_ms = NEVER_MS if terminal.sessions else terminal.heard_at_ms + FORGET_MS
     if terminal.unpublished:
-        times.append(terminal.published_at_ms + PUBLISH_EVERY_MS)
+        at_ms = min(at_ms, terminal.published_at_ms + PUBLISH_EVERY_MS)
     for session in terminal.sessions.values():
-        wants = session.gone or bool(session.wants_original)
-        times += [due_ms(session), session.look_at_ms or (0 if wants else NEVER_MS)]
-    return min(times, default=NEVER_MS)
+        at_ms = min(at_ms, due_ms(session), _wish_due_ms(session))
+    return at_ms
+
+
+def _wish_due_ms(session: Session) -> int:
+    """When its procedure's patience ends (a step without a deadline is looked at always), or its wish is judged."""
+    row = session.moving
+    if row is not None:
+        return 0 if row.state is State.UNDO or row.deadline_ms >= NEVER_MS else row.deadline_ms
+    return session.look_at_ms or (0 if session.gone or session.wants_original else NEVER_MS)
 
 
 def is_forgotten(terminal: Terminal, now_ms: int) -> bool:

@@ -173,8 +173,11 @@ def debt_paid(act: Act, debt: Debt) -> list[Output]:
 
 def due_ms(session: Session) -> int:
     """When wanted state must be looked at again, by the rows alone."""
-    times = [rule.again_at_ms for rule in session.rules]
-    times += [debt.again_at_ms for debt in session.debts]
+    at_ms = NEVER_MS
+    for rule in session.rules:
+        at_ms = min(at_ms, rule.again_at_ms)
+    for debt in session.debts:
+        at_ms = min(at_ms, debt.again_at_ms)
     if session.renewal is not None and (session.exactly_once or session.probe):
-        times.append(session.renewal.again_at_ms)
-    return min(times, default=NEVER_MS)
+        at_ms = min(at_ms, session.renewal.again_at_ms)
+    return at_ms

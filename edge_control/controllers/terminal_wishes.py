@@ -13,7 +13,7 @@ import msgspec
 from edge_control.controllers import outputs as out
 from edge_control.controllers.outputs import Output
 from edge_control.controllers.procedures import Kind, Run
-from edge_control.controllers.terminal_decisions import Told, decide, hold
+from edge_control.controllers.terminal_decisions import Told, decide, hold, is_told
 from edge_control.controllers.terminal_orders import Act
 from edge_control.controllers.terminal_rows import MoveProcedure, Saved
 from edge_control.inventory.geography import distance_m
@@ -23,6 +23,7 @@ from edge_control.policies.migration import (
     Choice,
     Option,
     Situation,
+    Survey,
     choose,
     model_for,
     rescue_target,
@@ -90,13 +91,17 @@ def accrue(act: Act) -> None:
 def options_for(act: Act, now: Situation) -> list[Option]:
     """The sites that could host the session of a user there."""
     assert act.spec is not None
-    return survey(act.view, act.spec, now, act.policy, act.now_ms)
+    over = Survey(view=act.view, atlas=act.atlas, spec=act.spec, policy=act.policy, now_ms=act.now_ms)
+    return survey(over, now)
 
 
 def best_choice(act: Act, now: Situation) -> Choice:
-    """Stay or move, by the policy that counts here."""
+    """Stay or move, by the policy that counts here; at the user's own site nothing can be better without a model."""
     assert act.spec is not None
-    return choose(now, options_for(act, now), act.spec, act.policy, model_for(act.view, act.session.app_id))
+    model = model_for(act.view, act.session.app_id)
+    if model is None and now.host == now.user_site and now.host in act.view.sites:
+        return Choice(target=now.host, reason=Reason.ALREADY_RIGHT)
+    return choose(now, options_for(act, now), act.spec, act.policy, model)
 
 
 def _follow(act: Act, kinds: dict[str, Kind[Act]]) -> list[Output]:
@@ -109,14 +114,16 @@ def _follow(act: Act, kinds: dict[str, Kind[Act]]) -> list[Output]:
     session.look_at_ms = _next_look(act, choice)
     if choice.moves(session.host):
         return _move(act, choice, kinds)
+    if is_told(act, choice.reason):
+        return []
     return hold(act, Told(verdict=Verdict.HOLD, reason=choice.reason, candidates=choice.candidates))
 
 
 def _next_look(act: Act, choice: Choice) -> int:
     if choice.reason is Reason.ALREADY_RIGHT and act.terminal.site == act.session.host:
         return 0
-    nearer = itertools.takewhile(lambda candidate: candidate.id != act.session.host, choice.candidates)
-    blocked = choice.reason is Reason.NO_CANDIDATE or any(candidate.refused_by for candidate in nearer)
+    nearer = itertools.takewhile(lambda option: option.site_id != act.session.host, choice.options)
+    blocked = choice.reason is Reason.NO_CANDIDATE or any(option.refused_by for option in nearer)
     again_ms = LOOK_AGAIN_MS if blocked else AWAY_MS
     return act.now_ms + max(1, min(choice.due_in_ms, again_ms))
 

@@ -15,7 +15,7 @@ MAX_PART_BYTES: Final = 8 * 1024
 """Size of each of the two parts, as JSON (CONTRACTS 3)."""
 
 
-class Twin(Row, kw_only=True):
+class Twin(Row, kw_only=True, array_like=True):
     """What a device is, what it shall be, and with whom it travels."""
 
     kind: str = ""

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from edge_control.inventory.geography import distance_m, rtt_us
+from edge_control.inventory.atlas import Atlas, Place
 from edge_control.inventory.view import View
 from edge_control.policies.ranking import constraint
 from schemas.apps import AppSpec
@@ -24,6 +24,7 @@ from schemas.policy import MigrationPolicy, MobilityModel
 KM_MINUTE: Final = 1_000 * 60_000
 """One kilometre-minute in metre-milliseconds, in which excess is accumulated."""
 NEVER_MS: Final = 1 << 53
+_REACHABLE: Final = (Health.ALIVE, Health.UNKNOWN)
 _SHOWN: Final = 8
 _DEFAULT_MODEL: Final = "default"
 
@@ -41,7 +42,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     avoid: dict[str, str] = {}
 
 
-class Option(msgspec.Struct, frozen=True, kw_only=True):
+class Option(msgspec.Struct, frozen=True):
     """One site that could host it, metres and round trip from the user's site; `refused_by` names what forbids it."""
 
     site_id: str
@@ -56,62 +57,64 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     reason: Reason
-    candidates: tuple[Candidate, ...] = ()
+    options: tuple[Option, ...] = ()
+    values: dict[str, int] = {}
     excess_rate_m: int = 0
     due_in_ms: int = NEVER_MS
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The options as a decision shows them: their distance, or their value where a model gave one."""
+        return tuple(_candidate(option, self.values) for option in self.options)
 
     def moves(self, host: str) -> bool:
         """Whether the target is another site."""
         return self.target != host
 
 
-def survey(view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, now_ms: int) -> list[Option]:
-    """The host, the nearest sites that could take it, and the nearest that could not, with the reason."""
-    regions = dict.fromkeys((view.region_of(now.user_site), view.region_of(now.host)))
-    near = {site: None for region in regions for site in view.sites_of_region.get(region, {})}
-    ranked = sorted((distance_m(view, now.user_site, site), site) for site in near)
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """Over which sites one looks for a session: what is known of them, the app, its policy, the time."""
+
+    view: View
+    atlas: Atlas
+    spec: AppSpec
+    policy: MigrationPolicy
+    now_ms: int
+
+
+def survey(over: Survey, now: Situation) -> list[Option]:
+    """The host, the nearest sites that could take it, and the nearest that could not, with why; nearest first."""
     options: list[Option] = []
-    left = {True: _SHOWN, False: _SHOWN}
-    for metres, site_id in ranked:
-        refused_by = _refusal(view, spec, now, policy, site_id, now_ms)
-        if site_id == now.host or left[bool(refused_by)] > 0:
-            options.append(_option(view, now, site_id, metres, refused_by, now_ms))
-            left[bool(refused_by)] -= 1
-        if left[False] <= 0 and any(option.site_id == now.host for option in options):
+    left, lacks_host = [_SHOWN, _SHOWN], True
+    for place in over.atlas.near(over.view, now.user_site, now.host):
+        age_ms, refused_by = _refusal(over, now, place)
+        is_host, is_refused = place.site_id == now.host, bool(refused_by)
+        if is_host or left[is_refused] > 0:
+            options.append(Option(place.site_id, place.distance_m, place.rtt_us, age_ms, refused_by))
+            left[is_refused] -= 1
+            lacks_host = lacks_host and not is_host
+        if left[False] <= 0 and not lacks_host:
             break
     return options
 
 
-def _option(  # noqa: PLR0917  # one site with all that a reader wants to see of it
-    view: View, now: Situation, site_id: str, metres: int, refused_by: str, now_ms: int
-) -> Option:
+def _refusal(over: Survey, now: Situation, place: Place) -> tuple[int, str]:
+    """How old the site's row is, and what speaks against the site; one line per filter, as a reader expects them."""
+    view, spec, site_id = over.view, over.spec, place.site_id
     row = view.site_rows.get(site_id)
-    return Option(
-        site_id=site_id,
-        distance_m=metres,
-        rtt_us=rtt_us(view, now.user_site, site_id),
-        age_ms=row.age_ms(now_ms) if row else NEVER_MS,
-        refused_by=refused_by,
-    )
-
-
-def _refusal(  # noqa: PLR0917  # one line per filter, in the order a reader expects them
-    view: View, spec: AppSpec, now: Situation, policy: MigrationPolicy, site_id: str, now_ms: int
-) -> str:
+    age_ms = row.age_ms(over.now_ms) if row is not None else NEVER_MS
     if site_id in now.avoid:
-        return now.avoid[site_id]
+        return age_ms, now.avoid[site_id]
     health = view.health_of(site_id)
-    if health not in (Health.ALIVE, Health.UNKNOWN):
-        return f"health {health}"
-    row = view.site_rows.get(site_id)
-    if row is None or row.age_ms(now_ms) > policy.max_view_age_ms:
-        return "view-age"
-    if why := constraint(view.sites[site_id].body, spec):
-        return why
-    if spec.max_latency_ns and rtt_us(view, now.user_site, site_id) * 1_000 > spec.max_latency_ns:
-        return "latency"
-    ready = any(app.app_id == spec.app_id and app.ready > 0 for app in row.body.apps)
-    return "" if ready else "no-replica"
+    if health not in _REACHABLE:
+        return age_ms, f"health {health}"
+    if age_ms > over.policy.max_view_age_ms:
+        return age_ms, "view-age"
+    if why := over.atlas.refusal(view, site_id, spec, constraint):
+        return age_ms, why
+    if spec.max_latency_ns and place.rtt_us * 1_000 > spec.max_latency_ns:
+        return age_ms, "latency"
+    return age_ms, "" if over.atlas.is_ready(view, site_id, spec.app_id) else "no-replica"
 
 
 def choose(
@@ -121,9 +124,9 @@ def choose(
     ranked = sorted(options, key=lambda option: (option.distance_m, option.site_id))
     host = next((option for option in ranked if option.site_id == now.host), None)
     good = [option for option in ranked if not option.refused_by and option.site_id != now.host]
-    shown = _shown(ranked)
+    shown = tuple(ranked[:_SHOWN])
     if host is None or not good or now.mobility is Mobility.NOT_ALLOWED:
-        return Choice(target=now.host, reason=_why_bound(now, host), candidates=shown)
+        return Choice(target=now.host, reason=_why_bound(now, host), options=shown)
     m = move_cost(spec, policy, ping_pong=now.ping_pong)
     values = _values(now, [host, *good], m, model) if model is not None else {}
     chosen = _by_value(now, values, shown) if now.host in values else _by_rent(now, host, good[0], m, spec, shown)
@@ -155,18 +158,18 @@ def _why_bound(now: Situation, host: Option | None) -> Reason:
 
 
 def _by_rent(  # noqa: PLR0917  # both sides of the bargain, the price, and what is shown of it
-    now: Situation, host: Option, best: Option, m: int, spec: AppSpec, shown: tuple[Candidate, ...]
+    now: Situation, host: Option, best: Option, m: int, spec: AppSpec, shown: tuple[Option, ...]
 ) -> Choice:
     rate = host.distance_m - best.distance_m
     if rate <= 0:
-        return Choice(target=now.host, reason=Reason.ALREADY_RIGHT, candidates=shown)
+        return Choice(target=now.host, reason=Reason.ALREADY_RIGHT, options=shown)
     too_far = bool(spec.max_latency_ns) and host.rtt_us * 1_000 > spec.max_latency_ns
     if now.excess >= m or too_far:
-        return Choice(target=best.site_id, reason=Reason.USER_MOVED, candidates=shown, excess_rate_m=rate)
+        return Choice(target=best.site_id, reason=Reason.USER_MOVED, options=shown, excess_rate_m=rate)
     return Choice(
         target=now.host,
         reason=Reason.PING_PONG if now.ping_pong else Reason.STAY_CHEAPER,
-        candidates=shown,
+        options=shown,
         excess_rate_m=rate,
         due_in_ms=-(-(m - now.excess) // rate),
     )
@@ -197,11 +200,10 @@ def _later(zone: str, site_id: str, model: MobilityModel) -> int | None:
     return total // 1_000
 
 
-def _by_value(now: Situation, values: dict[str, int], shown: tuple[Candidate, ...]) -> Choice:
+def _by_value(now: Situation, values: dict[str, int], shown: tuple[Option, ...]) -> Choice:
     best = min(values, key=lambda site: (values[site], site != now.host, site))
-    scored = tuple(msgspec.structs.replace(c, score=values.get(c.id, c.score)) for c in shown)
     stay = Reason.PING_PONG if now.ping_pong else Reason.STAY_CHEAPER
-    return Choice(target=best, reason=stay if best == now.host else Reason.USER_MOVED, candidates=scored)
+    return Choice(target=best, reason=stay if best == now.host else Reason.USER_MOVED, options=shown, values=values)
 
 
 def _await_confirmation(now: Situation, chosen: Choice) -> Choice:
@@ -211,13 +213,10 @@ def _await_confirmation(now: Situation, chosen: Choice) -> Choice:
     return msgspec.structs.replace(chosen, target=now.host, reason=Reason.AWAITING_CONFIRMATION)
 
 
-def _shown(ranked: list[Option]) -> tuple[Candidate, ...]:
-    return tuple(
-        Candidate(
-            id=option.site_id,
-            score=option.distance_m,
-            parts={"distance_m": option.distance_m, "rtt_us": option.rtt_us, "age_ms": min(option.age_ms, NEVER_MS)},
-            refused_by=option.refused_by,
-        )
-        for option in ranked[:_SHOWN]
+def _candidate(option: Option, values: dict[str, int]) -> Candidate:
+    return Candidate(
+        id=option.site_id,
+        score=values.get(option.site_id, option.distance_m),
+        parts={"distance_m": option.distance_m, "rtt_us": option.rtt_us, "age_ms": min(option.age_ms, NEVER_MS)},
+        refused_by=option.refused_by,
     )
