@@ -20,11 +20,13 @@ class Quantity(StrEnum):
     """
 
     CPU_ALLOCATABLE = "cpu_allocatable_milli"
+    CPU_CAPACITY = "cpu_capacity_milli"
     CPU_USED = "cpu_used_milli"
     CPU_SHARE = "cpu_share_permille"
     CPU_IDLE_SHARE = "cpu_idle_permille"
     CPU_IDLE_TOTAL = "cpu_idle_ms_total"
     CPU_BUSY_TOTAL = "cpu_busy_ms_total"
+    MEM_ALLOCATABLE = "mem_allocatable_bytes"
     MEM_TOTAL = "mem_total_bytes"
     MEM_TOTAL_ABOUT = "mem_total_about_bytes"
     MEM_AVAILABLE = "mem_available_bytes"

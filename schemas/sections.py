@@ -18,9 +18,12 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 """A TCP port; 0 lets the system choose."""
 Count = Annotated[int, msgspec.Meta(ge=1)]
 """How many, at least one."""
+DialectName = Literal["otlp", "telegraf", "prometheus", "metricbeat", "mec", "camara"]
+"""A foreign format that we read (`schemas.dialects.readers`)."""
 HIDDEN: Final = "***"
 
 
+_LONGEST_SALT: Final = 64
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})\Z")
 
 
@@ -50,7 +53,10 @@ class Security(StrEnum):
 
 
 class KafkaSettings(Section, frozen=True):
-    """Where the brokers are and how we log in; partitions and replication serve `topics plan/apply` only."""
+    """Where the brokers are and how we log in; partitions and replication serve `topics plan/apply` only.
+
+    `dialects`: foreign formats whose raw topics exist here and are read (docs/dialects.md).
+    """
 
     bootstrap: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1:19092"
     security: Security = Security.PLAINTEXT
@@ -61,6 +67,7 @@ class KafkaSettings(Section, frozen=True):
     topic_prefix: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{0,100}\Z")] = ""
     partitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 8
     replication: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    dialects: tuple[DialectName, ...] = ()
 
     def __post_init__(self) -> None:
         """What cannot work is said at the start, not at the first connection."""
@@ -91,6 +98,21 @@ class OtelSettings(Section, frozen=True):
     enabled: bool = False
 
 
+class RawSettings(Section, frozen=True):
+    """How foreign records are read: the site of nodes that none names, the key of terminals' names (at most 64 bytes).
+
+    The salt is fixed while sessions live; every process that names terminals needs the same.
+    """
+
+    site: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[A-Za-z0-9._:/@-]*\Z")] = ""
+    salt: Secret = ""
+
+    def __post_init__(self) -> None:
+        """BLAKE2b takes no longer key."""
+        if len(self.salt.encode()) > _LONGEST_SALT:
+            raise ValueError(f"raw.salt is longer than {_LONGEST_SALT} bytes")
+
+
 class DevSettings(Section, frozen=True):
     """The local broker and demo; an empty text means: find it (user's cache and state folder, `java`, our jars)."""
 
@@ -118,8 +140,10 @@ VOCABULARY: Final[dict[str, tuple[str, ...]]] = {
         "incarnation",
         "checkpoint_every",
         "checkpoint_slice",
+        "journal_keep_s",
         "watchdog_s",
     ),
+    "raw": (*RawSettings.__struct_fields__, "salt_file"),
     "console": ("bind", "port", "history"),
     "executor": ("targets", "dry_run"),
     "emitter": ("site_id", "interval_ms", "buffer_mib", "buffer_dir"),

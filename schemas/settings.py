@@ -20,6 +20,7 @@ from .sections import (
     LogSettings,
     MetricsSettings,
     OtelSettings,
+    RawSettings,
     Secret,
     Section,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "LogSettings",
     "MetricsSettings",
     "OtelSettings",
+    "RawSettings",
     "Section",
     "Shown",
     "read",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from .topic import DAY_MS, HOUR_MS, Cleanup, Keyspace, Topic
@@ -267,7 +268,38 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     DEAD_LETTER,
     JOURNAL,
 )
-BY_NAME: Final = {topic.name: topic for topic in CATALOGUE}
+
+
+def _raw(dialect: str, keyspace: Keyspace) -> Topic:
+    return Topic(
+        name=f"edge.raw.{dialect}.v1",
+        key="any",
+        keyspace=keyspace,
+        dialect=dialect,
+        types=(),
+        writers="collectors",
+        readers="normaliser",
+        retention_ms=6 * HOUR_MS,
+        max_message_bytes=1_500_000,
+    )
+
+
+NODE_PARTS: Final = Topic(
+    name="edge.node.parts.v1",
+    key="siteId",
+    keyspace=Keyspace.SITE,
+    types=("node.parts.v1",),
+    writers="normaliser",
+    readers="site",
+    retention_ms=6 * HOUR_MS,
+)
+RAW: Final = {
+    **{name: _raw(name, Keyspace.SITE) for name in ("otlp", "telegraf", "prometheus", "metricbeat")},
+    **{name: _raw(name, Keyspace.TERMINAL) for name in ("mec", "camara")},
+}
+"""Raw topics by dialect: they exist where the settings enable them (`kafka.dialects`)."""
+OPTIONAL: Final = (*RAW.values(), NODE_PARTS)
+BY_NAME: Final = {topic.name: topic for topic in (*CATALOGUE, *OPTIONAL)}
 COMMANDS: Final = {
     "scaling": COMMAND_SCALING,
     "migration": COMMAND_MIGRATION,
@@ -280,4 +312,19 @@ DECISIONS: Final = {
     "health": DECISION_HEALTH,
 }
 INPUTS: Final = tuple(topic for topic in CATALOGUE if topic.keyspace is not None or topic.shared)
+
+
+@cache
+def enabled(dialects: tuple[str, ...]) -> tuple[Topic, ...]:
+    """The optional topics of a cluster that reads these dialects: none without any."""
+    raw = [RAW[name] for name in RAW if name in dialects]
+    return (*raw, NODE_PARTS) if any(topic.keyspace is Keyspace.SITE for topic in raw) else tuple(raw)
+
+
+@cache
+def inputs(dialects: tuple[str, ...]) -> tuple[Topic, ...]:
+    """All inputs of a cluster that reads these dialects."""
+    return (*INPUTS, *enabled(dialects))
+
+
 VIEWS: Final = tuple(topic for topic in CATALOGUE if topic.view)

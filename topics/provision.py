@@ -17,7 +17,7 @@ from aiokafka.errors import for_code
 
 from schemas.sections import KafkaSettings
 
-from .catalogue import CATALOGUE
+from .catalogue import CATALOGUE, enabled
 from .topic import Cleanup, Topic
 
 _MIN_ISR_FROM: Final = 3
@@ -61,8 +61,10 @@ class Change(msgspec.Struct, frozen=True):
     wanted: str
 
 
-def wanted(settings: KafkaSettings, topics: Iterable[Topic] = CATALOGUE) -> list[Wanted]:
-    """The topics of the catalogue for this cluster."""
+def wanted(settings: KafkaSettings, topics: Iterable[Topic] | None = None) -> list[Wanted]:
+    """These topics, else all of the catalogue and those of the enabled dialects, for this cluster."""
+    if topics is None:
+        topics = (*CATALOGUE, *enabled(settings.dialects))
     return [_wanted(topic, settings) for topic in topics]
 
 

@@ -34,6 +34,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     `keyspace`: whose key partitions it (empty: a shared topic names it in a header, or only views read it).
     `single`: one partition. `view`: every worker reads it whole. `row`: the latest record of a key counts.
     `durable`: replicated with min ISR 2 in production. `default_type`: what a record without headers is taken for.
+    `dialect`: foreign bytes under any key, which are read and said again on our topics (`schemas.dialects`).
     """
 
     name: str
@@ -54,3 +55,4 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     compaction_lag_ms: int = 0
     max_message_bytes: int = 1_048_588
     urgent: bool = False
+    dialect: str = ""

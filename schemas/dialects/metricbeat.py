@@ -77,7 +77,7 @@ def _number(tree: Tree, path: str) -> float | int | None:
 def _cpu(tree: Tree, sample: Sample) -> None:
     cores, share, of_cores = _number(tree, "cores"), _number(tree, "total.norm.pct"), _number(tree, "total.pct")
     if cores is not None:
-        note(sample, Quantity.CPU_ALLOCATABLE, cores, 1_000)
+        note(sample, Quantity.CPU_CAPACITY, cores, 1_000)
     if share is None and of_cores is not None and cores:
         sample.harvest.coerced(Coercion.PCT_OF_CORES)
         share = of_cores / cores

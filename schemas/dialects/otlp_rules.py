@@ -29,7 +29,7 @@ def _io(quantity: Quantity, way: str) -> Rule:
 RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "system.cpu.time": (Rule(Quantity.CPU_IDLE_TOTAL, 1_000, _CPU, (Where(_STATE, IDLE),)),),
     "system.cpu.utilization": (Rule(Quantity.CPU_IDLE_SHARE, 1_000, _CPU, (Where(_STATE, IDLE),)),),
-    "system.cpu.logical.count": (Rule(Quantity.CPU_ALLOCATABLE, 1_000),),
+    "system.cpu.logical.count": (Rule(Quantity.CPU_CAPACITY, 1_000),),
     MEMORY_USAGE: (),
     MEMORY_UTILIZATION: (),
     "system.memory.limit": (Rule(Quantity.MEM_TOTAL),),
@@ -50,7 +50,7 @@ RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "k8s.node.filesystem.available": (Rule(Quantity.FS_FREE),),
     "k8s.node.network.io": (_io(Quantity.NET_RX_TOTAL, "receive"), _io(Quantity.NET_TX_TOTAL, "transmit")),
     "k8s.node.allocatable_cpu": (Rule(Quantity.CPU_ALLOCATABLE, 1_000),),
-    "k8s.node.allocatable_memory": (Rule(Quantity.MEM_TOTAL),),
+    "k8s.node.allocatable_memory": (Rule(Quantity.MEM_ALLOCATABLE),),
     "k8s.node.condition_ready": (Rule(Quantity.READY),),
     "hw.gpu.utilization": (Rule(Quantity.GPU_SHARE, 1_000, _GPU),),
     "hw.gpu.memory.usage": (Rule(Quantity.GPU_MEM_USED, 1, _GPU),),

@@ -45,7 +45,7 @@ RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "node_hwmon_power_average_watt": (Rule(Quantity.POWER, 1_000, _CHIP),),
     "kube_node_status_allocatable": (
         Rule(Quantity.CPU_ALLOCATABLE, 1_000, where=(Where(("resource",), {"cpu": ""}),)),
-        Rule(Quantity.MEM_TOTAL, where=(Where(("resource",), {"memory": ""}),)),
+        Rule(Quantity.MEM_ALLOCATABLE, where=(Where(("resource",), {"memory": ""}),)),
     ),
     "kube_node_status_condition": (Rule(Quantity.READY, where=(Where(("condition",), {"Ready": ""}), _TRUE)),),
     "kube_node_spec_unschedulable": (Rule(Quantity.CORDONED),),

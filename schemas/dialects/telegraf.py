@@ -37,7 +37,7 @@ RULES: Final[dict[str, dict[str, tuple[Rule, ...]]]] = {
         "usage_idle": (Rule(Quantity.CPU_IDLE_SHARE, 10, _CPU),),
         "usage_iowait": (Rule(Quantity.CPU_IDLE_SHARE, 10, _CPU),),
     },
-    "system": {"n_cpus": (Rule(Quantity.CPU_ALLOCATABLE, 1_000),)},
+    "system": {"n_cpus": (Rule(Quantity.CPU_CAPACITY, 1_000),)},
     "mem": {
         "total": (Rule(Quantity.MEM_TOTAL),),
         "available": (Rule(Quantity.MEM_AVAILABLE),),

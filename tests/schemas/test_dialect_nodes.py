@@ -132,7 +132,7 @@ def test_traces_are_no_metrics() -> None:
 def test_a_number_that_is_none_costs_only_its_own_point(number: object) -> None:
     good, bad = metric("system.cpu.logical.count", point(4)), metric("system.memory.limit", point(number))
     brought = told("otlp", export([good, bad], host_name="edge-17"))
-    assert readings(brought) == {("cpu_allocatable_milli", ""): 4_000}
+    assert readings(brought) == {("cpu_capacity_milli", ""): 4_000}
     assert brought.faults == {Fault.OUT_OF_RANGE: 1}
     assert refused("otlp", export([bad], host_name="edge-17")) is Fault.OUT_OF_RANGE
 
@@ -170,7 +170,7 @@ def test_telegrafs_lines_are_a_whole_node() -> None:
         ("fs_free_bytes", ""): 300,
         ("net_rx_bytes_total", "eth0"): 12,
         ("net_tx_bytes_total", "eth0"): 13,
-        ("cpu_allocatable_milli", ""): 4_000,
+        ("cpu_capacity_milli", ""): 4_000,
     }
     (sample,) = brought.samples.values()
     assert (sample.node_id, sample.site_hint, sample.at_ms) == ("edge-17", "bay-7", AT_MS)
@@ -245,7 +245,7 @@ def test_a_beats_share_of_all_cores_is_divided_by_their_number() -> None:
     cpu = {"cores": 8, "total": {"pct": 2.0}}
     event = {"@timestamp": "2023-11-14T22:13:20.000Z", "host": {"name": "edge-17"}, "system": {"cpu": cpu}}
     brought = told("metricbeat", event)
-    assert readings(brought) == {("cpu_allocatable_milli", ""): 8_000, ("cpu_share_permille", ""): 250}
+    assert readings(brought) == {("cpu_capacity_milli", ""): 8_000, ("cpu_share_permille", ""): 250}
     assert set(brought.coercions) == {Coercion.PCT_OF_CORES}
 
 
