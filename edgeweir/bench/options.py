@@ -12,6 +12,7 @@ class Section(StrEnum):
     """The parts of a run; each can be run alone."""
 
     THROUGHPUT = "throughput"
+    LATENCY = "latency"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

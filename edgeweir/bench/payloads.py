@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -66,21 +67,35 @@ class Fleet:
         self.nodes_per_site = nodes_per_site
         self._partitions = partitions
         self._dice = random.Random(seed)
-        self._reports = 1
+        self._reports = time.time_ns() // 1_000
+        self._flowed = 0
         self._singles: list[Template] = []
         self._batches: list[Template] = []
 
     def samples(self, count: int, now_ms: int) -> Iterator[Payload]:
         """So many samples of single nodes, each node once per report, in an order of chance."""
-        if not self._singles:
-            self._singles = [one for site in self.world.sites for one in self._of_nodes(site)]
-        return self._rendered(self._singles, count, now_ms)
+        return self._rendered(self._templates(batches=False), count, now_ms)
 
     def batches(self, count: int, now_ms: int) -> Iterator[Payload]:
         """So many site batches, each site once per report, in an order of chance."""
-        if not self._batches:
-            self._batches = [self._of_site(site) for site in self.world.sites]
-        return self._rendered(self._batches, count, now_ms)
+        return self._rendered(self._templates(batches=True), count, now_ms)
+
+    def flow(self, count: int, now_ms: int, *, batches: bool = False) -> Iterator[Payload]:
+        """The next so many samples (or site batches) of an endless round of reports, all of this moment."""
+        templates = self._templates(batches=batches)
+        for _ in range(count):
+            place = self._flowed % len(templates)
+            self._flowed += 1
+            load = 500 + (place * 31 + self._flowed * 17) % _LOADS
+            yield templates[place].render(now_ms, now_ms * 1000 + self._flowed % 1000, load)
+
+    def _templates(self, *, batches: bool) -> list[Template]:
+        kept = self._batches if batches else self._singles
+        if not kept:
+            of = self._of_batch if batches else self._of_nodes
+            kept += [one for site in self.world.sites for one in of(site)]
+            self._dice.shuffle(kept)
+        return kept
 
     def _rendered(self, templates: list[Template], count: int, now_ms: int) -> Iterator[Payload]:
         reports = -(-count // len(templates))
@@ -99,14 +114,14 @@ class Fleet:
             body = msgspec.convert({**_with_holes(fields), "site_id": site.site_id}, NodeTelemetry)
             yield Template(body, site.site_id, self._partitions)
 
-    def _of_site(self, site: SyntheticSite) -> Template:
+    def _of_batch(self, site: SyntheticSite) -> Iterator[Template]:
         batch = self.world.batch(site, _AT)
         nodes = tuple(
             msgspec.convert(_with_holes({name: getattr(node, name) for name in node.__struct_fields__}), NodeSample)
             for node in batch.nodes
         )
         body = msgspec.structs.replace(batch, nodes=nodes, sequence=_SEQUENCE)
-        return Template(body, site.site_id, self._partitions)
+        yield Template(body, site.site_id, self._partitions)
 
 
 def attributes(kind: type[Message], number: int) -> Headers:

@@ -96,6 +96,12 @@ class Stand:
         with cores.pinned(self.cores.subject):
             return self._run.start(f"{name}-{self._started}", argv, rank=Rank.WORKER, env={**os.environ, **environ})
 
+    def start_beside(self, name: str, argv: Sequence[str]) -> Child:
+        """Start a process that is not measured, on our own core."""
+        self._started += 1
+        with cores.pinned(self.cores.bench):
+            return self._run.start(f"{name}-{self._started}", argv, rank=Rank.EMITTER)
+
     async def finish(self, child: Child) -> str:
         """The output of a process that ended well; NoAnswer with its last lines when it did not."""
         code = await child.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ from schemas.sections import KafkaSettings
 Launch = Callable[[str, Sequence[str], Mapping[str, str]], Child]
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
+_RESTS, _REST_S = 3, 0.4
 _FOR_EVER_S = "900"
 """A frozen worker's session must outlast the turns of all others."""
 
@@ -44,8 +46,10 @@ class Worker:
         self._child: Child | None = None
 
     def launch(self, start: Launch) -> None:
-        """Start the process."""
-        self._child = start(self.name, [sys.executable, "-m", "streams.worker"], self._environ)
+        """Start the process; EDGEWEIR_BENCH_PROFILE names a file for a profile of it (cProfile), for its makers."""
+        profile = os.environ.get("EDGEWEIR_BENCH_PROFILE")
+        profiled = ["-m", "cProfile", "-o", f"{profile}.{self.name}"] if profile else []
+        self._child = start(self.name, [sys.executable, *profiled, "-m", "streams.worker"], self._environ)
 
     @property
     def child(self) -> Child:
@@ -81,6 +85,16 @@ class Worker:
     def thaw(self) -> None:
         """Go on."""
         self.child.send(signal.SIGCONT)
+
+    async def idle(self, within_s: float = _READY_WITHIN_S) -> None:
+        """Return once it has folded all there is and rests."""
+        give_up, before, rests = time.monotonic() + within_s, -1.0, 0
+        while time.monotonic() < give_up and rests < _RESTS:
+            await asyncio.sleep(_REST_S)
+            series = await self.metrics()
+            events = total(series, "edgeweir_events_total")
+            rests = rests + 1 if events == before and not series.get("edgeweir_lag_seconds") else 0
+            before = events
 
     async def stop(self) -> int:
         """SIGTERM; its exit code."""

@@ -14,7 +14,7 @@ def show(report: Report, console: Console) -> None:
         rows = [row for row in report.rows if row.section == section]
         console.print(_section(section, rows))
         for row in rows:
-            if row.value is not None and row.note:
+            if row.note:
                 console.print(f"  {row.name}: {row.note}", style="dim", highlight=False)
     if report.ratios:
         console.print(_ratios(report))
@@ -31,7 +31,7 @@ def _section(section: str, rows: list[Row]) -> Table:
     for row in rows:
         cpu = "" if row.cpu_us is None else f"{row.cpu_us:.2f}"
         if row.value is None:
-            table.add_row(row.name, "-", "", row.note)
+            table.add_row(row.name, "-", "", row.unit)
         else:
             spread = f"{number(row.low)} - {number(row.high)}"
             table.add_row(row.name, number(row.value), spread, row.unit, cpu, str(row.rounds))
