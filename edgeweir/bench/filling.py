@@ -85,3 +85,11 @@ async def ends(connect: Connect, name: str) -> tuple[int, ...]:
         places = [TopicPartition(name, number) for number in range(connect.partitions)]
         found = await reader.end_offsets(places)
         return tuple(found[place] for place in places)
+
+
+async def commit(connect: Connect, group: str, stretch: Stretch) -> None:
+    """Let a group that has no members yet begin where a stretch begins."""
+    async with connect.consumer("bench-commit", group_id=group) as reader:
+        places = {TopicPartition(stretch.topic, number): offset for number, offset in enumerate(stretch.first)}
+        reader.assign(list(places))
+        await reader.commit(places)

@@ -10,11 +10,17 @@ import msgspec
 import edgeweir
 from edgeweir.bench.stand import python
 
-_SCRIPTS = Path(edgeweir.__file__).resolve().parents[1] / "benchmarks"
+_ROOT = Path(edgeweir.__file__).resolve().parents[1]
+_SCRIPTS = _ROOT / "benchmarks"
+SEES_US = {"PYTHONPATH": str(_ROOT)}
+"""For an interpreter that is not ours: the order's format and the messages it shares with us."""
 
 
 class Foreign(msgspec.Struct, frozen=True, kw_only=True):
-    """One contender. `most` bounds its events per round: the slow ones would take minutes."""
+    """One contender. `most` bounds its events per round: the slow ones would take minutes.
+
+    `packages`: what it needs in an environment of its own; none: it runs in ours.
+    """
 
     name: str
     does: str
@@ -71,5 +77,51 @@ FOREIGN = (
         mode="durable",
         module="edgeweir.bench.bare_confluent",
         needs="confluent_kafka",
+    ),
+    Foreign(
+        name="faust-noop",
+        does="stock Faust: an agent that only counts",
+        mode="read",
+        script="faust_contender.py",
+        most=30_000,
+    ),
+    Foreign(
+        name=FAUST_TABLE,
+        does="stock Faust: a Table with its changelog",
+        mode="durable",
+        script="faust_contender.py",
+        most=6_000,
+    ),
+    Foreign(
+        name="quix-noop",
+        does="Quix Streams: only counts",
+        mode="read",
+        script="quix_contender.py",
+        packages=("quixstreams==3.28.1", "msgspec>=0.20"),
+        most=60_000,
+    ),
+    Foreign(
+        name="quix-state",
+        does="Quix Streams: a state per node with its changelog",
+        mode="durable",
+        script="quix_contender.py",
+        packages=("quixstreams==3.28.1", "msgspec>=0.20"),
+        most=30_000,
+    ),
+    Foreign(
+        name="bytewax-noop",
+        does="Bytewax: only counts",
+        mode="read",
+        script="bytewax_contender.py",
+        packages=("bytewax==0.21.1", "confluent-kafka==2.12.2", "fastavro", "requests", "msgspec>=0.20"),
+        most=100_000,
+    ),
+    Foreign(
+        name="bytewax-state",
+        does="Bytewax: a stateful map, no changelog",
+        mode="durable",
+        script="bytewax_contender.py",
+        packages=("bytewax==0.21.1", "confluent-kafka==2.12.2", "fastavro", "requests", "msgspec>=0.20"),
+        most=60_000,
     ),
 )

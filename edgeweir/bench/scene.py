@@ -45,7 +45,7 @@ class Scene:
         """Apps and the policy: a budget of moves that a measurement does not use up."""
         per_replica = PerReplica(cpu_milli=20, mem_bytes=16 * _MIB, requests_per_s=100)
         specs = [
-            # A peer-to-peer app is looked up by nobody: what it costs to steer every zone's users is another measurement.
+            # Nobody looks up a peer-to-peer app: what it costs to steer the users of all zones is another matter.
             AppSpec(app_id=name, tenant="t", kind=AppKind.P2P, version=1, per_replica=per_replica)
             for name in self.apps
         ]

@@ -37,6 +37,7 @@ class Stand:
     def __init__(self, run: Run, kit: Kit) -> None:
         self.cores: Cores = cores.plan()
         self.kafka = kit.kafka_version
+        self.places = kit.places
         self._run = run
         self._broker = Broker(run, kit, size=Size.BENCH, settings=_SETTINGS)
         self._started = 0

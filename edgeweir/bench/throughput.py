@@ -12,8 +12,9 @@ from statistics import median
 import msgspec
 
 from edgeweir.bench.contender import Order, Outcome, outcome_in
-from edgeweir.bench.filling import Stretch, fill
-from edgeweir.bench.foreign import BARE_DURABLE, FAUST_TABLE, FOREIGN, Foreign
+from edgeweir.bench.environments import environment
+from edgeweir.bench.filling import Stretch, commit, fill
+from edgeweir.bench.foreign import BARE_DURABLE, FAUST_TABLE, FOREIGN, SEES_US, Foreign
 from edgeweir.bench.options import Options
 from edgeweir.bench.ours import Disturbed, Ours
 from edgeweir.bench.payloads import Fleet, attributes
@@ -21,6 +22,7 @@ from edgeweir.bench.results import Report, Row, not_measured, row_of
 from edgeweir.bench.stand import Stand
 from edgeweir.bench.steps import Tell
 from edgeweir.bench.variants import BATCHES, HEADERS, OFTEN, OURS, PLAIN, SCRAPED, VARIANTS, Variant
+from edgeweir.dev.errors import Missing
 from schemas.telemetry import NodeTelemetry, NodeTelemetryBatch
 from topics.catalogue import NODE_TELEMETRY, Keyspace
 
@@ -39,6 +41,8 @@ class Race:
         self._ours: dict[str, tuple[Variant, Ours]] = {}
         self._lead: Stretch | None = None
         self.foreign = [one for one in FOREIGN if options.wants(one.name)]
+        self.missing = {one.name: one.missing for one in self.foreign if one.missing}
+        self._interpreters = {one.name: sys.executable for one in self.foreign}
         self.rounds: dict[str, list[Outcome]] = {}
 
     async def run(self) -> None:
@@ -60,6 +64,7 @@ class Race:
                     self.rounds.setdefault(name, []).append(outcome)
 
     async def _open(self, stack: AsyncExitStack) -> None:
+        self._furnish()
         wanted = [one for one in VARIANTS if one is OURS or self._options.wants(one.name)]
         contenders = len(wanted) + len(self.foreign)
         self._tell("estates and workers", steps=len(wanted) + (self._options.rounds + 1) * contenders)
@@ -72,6 +77,16 @@ class Race:
             ours = Ours(connect, worker, NODE_TELEMETRY, Keyspace.SITE, scrape_every_s=variant.scrape_every_s)
             self._ours[variant.name] = (variant, await stack.enter_async_context(ours))
 
+    def _furnish(self) -> None:
+        """Make the environments that contenders need; one that cannot be made counts as not installed."""
+        for one in self.foreign:
+            if one.packages and one.name not in self.missing:
+                self._tell(f"environment of {one.name}")
+                try:
+                    self._interpreters[one.name] = str(environment(self._stand.places, one.packages))
+                except Missing as missing:
+                    self.missing[one.name] = missing.sentence
+
     async def _round(self, number: int) -> dict[str, Outcome]:
         """Fill, then let everybody have a turn, each time another one first."""
         stretches = {OURS.estate: await self._fill(OURS)}
@@ -80,7 +95,7 @@ class Race:
                 stretches[variant.estate] = await self._fill(variant)
         shared = stretches[OURS.estate]
         lead, self._lead = self._lead or shared, shared
-        turns: list[str] = [*self._ours, *(one.name for one in self.foreign if not one.missing)]
+        turns: list[str] = [*self._ours, *(one.name for one in self.foreign if one.name not in self.missing)]
         turns = turns[number % len(turns) :] + turns[: number % len(turns)]
         found: dict[str, Outcome] = {}
         for name in turns:
@@ -122,7 +137,9 @@ class Race:
             mode=contender.mode,
             group=f"{name}-{number}",
         )
-        child = self._stand.start_subject(name, contender.command(sys.executable, msgspec.json.encode(order)), {})
+        await commit(self._stand.connect(OURS.estate), order.group, wanted)
+        command = contender.command(self._interpreters[name], msgspec.json.encode(order))
+        child = self._stand.start_subject(name, command, SEES_US)
         outcome = outcome_in(await self._stand.finish(child), contender.name)
         assert outcome.events == wanted.count, f"{contender.name} counted {outcome.events} of {wanted.count}"
         return outcome
@@ -137,8 +154,8 @@ async def measure(stand: Stand, options: Options, tell: Tell) -> Report:
         if variant.name in race.rounds:
             report.rows.append(_row(variant.name, variant.does, race.rounds[variant.name]))
     for contender in race.foreign:
-        if contender.missing:
-            report.rows.append(not_measured(SECTION, contender.name, _UNIT, contender.missing))
+        if contender.name in race.missing:
+            report.rows.append(not_measured(SECTION, contender.name, _UNIT, race.missing[contender.name]))
         else:
             report.rows.append(_row(contender.name, contender.does, race.rounds[contender.name]))
     return report
