@@ -86,6 +86,12 @@ class WorkerMetrics:
         self.clock_offset_seconds = Gauge(
             "edgeweir_clock_offset_seconds", "How far the broker's clock is ahead of ours.", registry=registry
         )
+        self.foreign = Counter(
+            "edgeweir_foreign_total",
+            "What was met in foreign records: coercions, unused and faulty pieces, refusals.",
+            ["dialect", "kind", "name"],
+            registry=registry,
+        )
         self.ready = Gauge("edgeweir_ready", "1 when all assigned partitions are live.", registry=registry)
 
     def _initialise(self) -> None:
@@ -120,6 +126,8 @@ class WorkerMetrics:
                 self.outcomes.labels(topic.name, keyspace, outcome).inc(count)
         for reason, count in tally.refused.items():
             self.dead_letters.labels(reason).inc(count)
+        for met, count in tally.foreign.items():
+            self.foreign.labels(*met).inc(count)
         self.fold_seconds.labels(keyspace).observe(seconds)
         self.chunk_events.labels(keyspace).observe(tally.events)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.settings import KafkaSettings, LogSettings, MetricsSettings, Section, read
+from schemas.settings import KafkaSettings, LogSettings, MetricsSettings, RawSettings, Section, read
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -47,6 +47,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSection = WorkerSection()
     metrics: MetricsSettings = MetricsSettings(port=0)
     log: LogSettings = LogSettings()
+    raw: RawSettings = RawSettings()
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> WorkerSettings:

@@ -28,6 +28,11 @@ class Connect:
         self._settings = settings
 
     @property
+    def settings(self) -> KafkaSettings:
+        """Which cluster, and how it is spoken to."""
+        return self._settings
+
+    @property
     def partitions(self) -> int:
         """How many partitions every keyed topic has, as the settings say."""
         return self._settings.partitions

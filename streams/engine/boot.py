@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from streams.engine.lost import StartRefused
-from topics.catalogue import CATALOGUE, INPUTS, JOURNAL, Topic
+from topics.catalogue import CATALOGUE, INPUTS, JOURNAL, Topic, enabled
 from topics.connect import Connect
 from topics.provision import Found, read_cluster
 
 
 async def partition_counts(connect: Connect, client_id: str) -> dict[str, int]:
-    """Partitions of every topic of the catalogue by its plain name; StartRefused if the topics do not fit."""
+    """Partitions of every topic that must be here, by its plain name; StartRefused if the topics do not fit."""
+    topics = (*CATALOGUE, *enabled(connect.settings.dialects))
     admin = connect.admin(client_id)
     await admin.start()
     try:
-        found = await read_cluster(admin, [connect.name(topic) for topic in CATALOGUE])
+        found = await read_cluster(admin, [connect.name(topic) for topic in topics])
     finally:
         await admin.close()
-    check_topics({topic: found.get(connect.name(topic)) for topic in CATALOGUE})
-    return {topic.name: found[connect.name(topic)].partitions for topic in CATALOGUE}
+    check_topics({topic: found.get(connect.name(topic)) for topic in topics})
+    return {topic.name: found[connect.name(topic)].partitions for topic in topics}
 
 
 def check_topics(found: dict[Topic, Found | None]) -> None:

@@ -16,7 +16,7 @@ from schemas.registry import TYPES, full_type
 from schemas.wire import decoder_for
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.records import Record
-from topics.catalogue import CATALOGUE, Keyspace, Topic
+from topics.catalogue import CATALOGUE, OPTIONAL, Keyspace, Topic
 from topics.keys import key_agrees
 from topics.partition import partition_of
 from topics.topic import DAY_MS
@@ -30,7 +30,7 @@ REASONS: Final = (*(fault.value for fault in Fault), NO_KEY, NO_KEYSPACE, HANDLE
 _BATCH_TYPE: Final = "node.telemetry-batch.v1"
 _READERS: Final = {
     (topic.name, spelled): (TYPES[name], BATCH if name == _BATCH_TYPE else RECORD)
-    for topic in CATALOGUE
+    for topic in (*CATALOGUE, *OPTIONAL)
     for name in topic.types
     for spelled in (name, full_type(name))
 }
@@ -127,7 +127,7 @@ def _arrived(topic: Topic, record: Record, key: str, now_ms: int) -> Arrived:
     )
     name, number, offset = topic.name, record.partition, record.offset
     cause = received.id if topic.shared else f"{name}/{number}/{offset}"
-    at_ms = record.timestamp if record.timestamp_type == _APPENDED else _within_a_day(record.timestamp, now_ms)
+    at_ms = record.timestamp if record.timestamp_type == _APPENDED else within_a_day(record.timestamp, now_ms)
     event = Event(_body(topic, received, key), key, name, number, offset, cause, at_ms, now_ms)
     if received.source.startswith(SOURCE_PREFIX):
         return Arrived(event, received.source, received.sequence)
@@ -144,6 +144,6 @@ def _body(topic: Topic, received: Received, key: str) -> Message:
     return body
 
 
-def _within_a_day(said_ms: int, now_ms: int) -> int:
+def within_a_day(said_ms: int, now_ms: int) -> int:
     """The producer's time, where the topic has not the broker's: a day back at most, and never ahead (FAULTS T21)."""
     return max(now_ms - DAY_MS, min(said_ms, now_ms))

@@ -23,6 +23,7 @@ from streams.engine.envelopes import Speaker
 from streams.engine.frames import Kind
 from streams.engine.lost import Fenced, StartRefused
 from streams.engine.membership import Slot, input_names, leave, open_consumer
+from streams.engine.normalise import Normaliser
 from streams.engine.owner import Owner
 from streams.engine.partition import Partition
 from streams.engine.pump import cut_chunks
@@ -31,7 +32,7 @@ from streams.engine.shell import Shell
 from streams.engine.ticks import is_caught_up, lag_ms, tick
 from streams.engine.watchdog import Watchdog
 from streams.settings import WorkerSettings
-from topics.catalogue import CATALOGUE, INPUTS, JOURNAL, Keyspace
+from topics.catalogue import JOURNAL, Keyspace
 from topics.connect import Connect
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class Engine(mode.Service):
         super().__init__()
         self.app, self.settings = app, settings
         self._controllers = controllers
+        self._normaliser = Normaliser(settings.raw.site, settings.raw.salt.encode())
         self._channels = {keyspace: app.channel(maxsize=CHANNEL_CHUNKS) for keyspace in Keyspace}
         self._counts: dict[str, int] = {}
         self._failure: BaseException | None = None
@@ -77,13 +79,13 @@ class Engine(mode.Service):
         make_decoders()
         shell.metrics.serve(self.settings.metrics.bind, self.settings.metrics.port)
         await asyncio.gather(
-            shell.producers.start(CATALOGUE),
+            shell.producers.start(shell.topics),
             shell.journal.start(self._counts[JOURNAL.name]),
             shell.views.start(self._counts),
         )
         self.consumer: AIOKafkaConsumer = open_consumer(shell.connect, self._slot, self.settings)
         self.roster = Roster(shell, self.consumer, self._make_owner)
-        self._topics = {shell.connect.name(topic): topic for topic in INPUTS}
+        self._topics = {shell.connect.name(topic): topic for topic in shell.inputs}
         self.consumer.subscribe(input_names(shell.connect), listener=self.roster)
         await self.consumer.start()
         gc.set_threshold(200_000, 50, 1000)  # rows live long: fewer looks at them are 25-30 % of a core
@@ -165,7 +167,7 @@ class Engine(mode.Service):
             offsets = {
                 TopicPartition(self.shell.connect.name(topic), owner.number): owner.partition.start_of(topic)
                 for owner in self.roster.live
-                for topic in INPUTS
+                for topic in self.shell.inputs
             }
             if offsets:
                 await self._quietly(self.consumer.commit(offsets))
@@ -177,7 +179,7 @@ class Engine(mode.Service):
             incarnation=self.settings.worker.incarnation,
         )
         controllers = {keyspace: make(number) for keyspace, make in self._controllers.items()}
-        return Owner(self.shell, Partition(speaker, controllers))
+        return Owner(self.shell, Partition(speaker, controllers, self._normaliser))
 
     def _lost(self, owner: Owner, error: Exception) -> None:
         self.roster.lost(owner, error)

@@ -13,7 +13,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from streams.engine.lost import StartRefused
 from streams.settings import WorkerSettings
-from topics.catalogue import INPUTS
+from topics.catalogue import inputs
 from topics.connect import Connect
 
 FETCH_WAIT_MS = 15
@@ -64,7 +64,7 @@ def open_consumer(connect: Connect, slot: Slot, settings: WorkerSettings) -> AIO
 
 def input_names(connect: Connect) -> list[str]:
     """The inputs as this cluster names them."""
-    return [connect.name(topic) for topic in INPUTS]
+    return [connect.name(topic) for topic in inputs(connect.settings.dialects)]
 
 
 async def leave(consumer: AIOKafkaConsumer) -> None:

@@ -24,18 +24,21 @@ from schemas.parts import NodePart, NodeParts, Reading
 from streams.records import Record
 from topics.catalogue import LOCATION, NODE_PARTS, SESSION, Topic
 
+COERCION: Final = "coercion"
+UNUSED: Final = "unused"
+FAULT: Final = "fault"
+REFUSED: Final = "refused"
+"""Kinds of what is met in a record: read all the same, well formed but not needed, a bad piece, a record refused."""
 _MOST_PARTS: Final = 256
 _MOST_READINGS: Final = 1_000
 """One message holds no more of either: it must fit its topic whatever the names in it."""
 
 
 class Normalised(msgspec.Struct, frozen=True):
-    """What follows from one foreign record, and how often what was met in it."""
+    """What follows from one foreign record, and what was met in it: kind, name, how often."""
 
     outputs: list[Output]
-    coercions: tuple[str, ...] = ()
-    unused: dict[str, int] = {}
-    faults: dict[str, int] = {}
+    met: tuple[tuple[str, str, int], ...] = ()
 
 
 class Normaliser:
@@ -64,9 +67,11 @@ class Normaliser:
         place = f"{topic.name}/{record.partition}/{record.offset}"
         return Normalised(
             outputs=[_output(body, f"{place}/{number}") for number, body in zip(count(), bodies, strict=False)],
-            coercions=tuple(harvest.coercions),
-            unused={why.value: times for why, times in harvest.unused.items()},
-            faults={why.value: times for why, times in harvest.faults.items()},
+            met=(
+                *((COERCION, name.value, 1) for name in harvest.coercions),
+                *((UNUSED, why.value, times) for why, times in harvest.unused.items()),
+                *((FAULT, why.value, times) for why, times in harvest.faults.items()),
+            ),
         )
 
     def _parts(self, dialect: str, harvest: Harvest, view: View) -> Iterator[NodeParts]:

@@ -16,12 +16,14 @@ from edge_control.controllers.events import Event, Input, Tick
 from edge_control.controllers.outputs import Output
 from edge_control.inventory.tables import Row, Table
 from edge_control.inventory.view import View
+from schemas.errors import BadInput
 from streams.engine.deadletter import dead_letter, sent_home
-from streams.engine.decode import HANDLER_CRASH, Arrived, Passed, Refused, Stray, decode
+from streams.engine.decode import HANDLER_CRASH, Arrived, Passed, Refused, Stray, decode, within_a_day
 from streams.engine.envelopes import Speaker, entry_of
 from streams.engine.fold import JournalFold
 from streams.engine.frames import QUARANTINE_AT, Entry, Folded, decode_entry
 from streams.engine.lane import Lane
+from streams.engine.normalise import REFUSED, Normaliser
 from streams.engine.tally import Tally
 from streams.records import Record
 from topics.catalogue import INPUTS, NODE_TELEMETRY, Keyspace, Topic
@@ -57,7 +59,9 @@ class Turn(msgspec.Struct, frozen=True):
 class Partition:
     """All that the owner of a partition knows; see the module."""
 
-    def __init__(self, speaker: Speaker, controllers: Mapping[Keyspace, Controller]) -> None:
+    def __init__(
+        self, speaker: Speaker, controllers: Mapping[Keyspace, Controller], normaliser: Normaliser | None = None
+    ) -> None:
         """Empty: nothing was ever folded."""
         self.speaker = speaker
         self.controllers = controllers
@@ -71,6 +75,7 @@ class Partition:
         self.fresh: list[tuple[int, Entry, bool]] = []
         self.removed: list[int] = []
         self.moved = False
+        self._normaliser = normaliser or Normaliser()
         self._lane = Lane(speaker.partition, speaker.partitions)
         self._counted: dict[Keyspace, tuple[int, int]] = {}
         spaces: dict[str, tuple[Table[Any], ...]] = {
@@ -156,6 +161,9 @@ class Partition:
                 skipped.append(offset)
                 self._refuse(portion.topic, record, Refused(HANDLER_CRASH, "the controller crashed on it"), tally)
                 continue
+            if portion.topic.dialect:
+                self._say_again(portion.topic, record, turn, tally)
+                continue
             event = self._event(portion, record, now_ms, tally)
             if event is not None:
                 tally.applied += 1
@@ -222,6 +230,19 @@ class Partition:
             case Passed():
                 tally.tombstones += 1
         return None
+
+    def _say_again(self, topic: Topic, record: Record, turn: Turn, tally: Tally) -> None:
+        """A foreign record becomes ours, on its way to its site or terminal; it touches no state here."""
+        try:
+            said = self._normaliser.normalise(topic, record, within_a_day(record.timestamp, turn.now_ms), turn.view)
+        except BadInput as error:
+            tally.met(topic.dialect, REFUSED, error.reason.value)
+            self._refuse(topic, record, Refused(error.reason.value, error.detail), tally)
+            return
+        tally.applied += 1
+        for kind, name, times in said.met:
+            tally.met(topic.dialect, kind, name, times)
+        self._offer(said.outputs, turn.now_ms)
 
     def _is_news(self, portion: Portion, arrived: Arrived) -> bool:
         """Sequence numbers of one sender only grow within a partition: what is not greater is a copy."""

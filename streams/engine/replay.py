@@ -22,10 +22,11 @@ from streams.engine.decode import owner_of
 from streams.engine.envelopes import Speaker
 from streams.engine.frames import QUARANTINE_AT, Folded, Story
 from streams.engine.journal import Journal
+from streams.engine.normalise import Normaliser
 from streams.engine.partition import Partition, Portion
 from streams.records import Record
 from streams.viewfold import Vector, ViewFold
-from topics.catalogue import BY_NAME, INPUTS, JOURNAL, VIEWS, Keyspace, Topic
+from topics.catalogue import BY_NAME, JOURNAL, VIEWS, Keyspace, Topic, inputs
 from topics.connect import Connect
 
 MakeController = Callable[[int], Controller]
@@ -110,7 +111,13 @@ def _handle(controller: Controller, event: Input, view: View) -> list[Output]:
 
 
 async def replay(
-    connect: Connect, app_id: str, number: int, counts: Mapping[str, int], make: Mapping[Keyspace, MakeController]
+    connect: Connect,
+    app_id: str,
+    number: int,
+    counts: Mapping[str, int],
+    make: Mapping[Keyspace, MakeController],
+    *,
+    normaliser: Normaliser | None = None,
 ) -> Replayed:
     """Replay one partition from the beginning of its journal; `counts` are the partitions of every topic."""
     journal = Journal(connect, "replay", app_id)
@@ -120,12 +127,12 @@ async def replay(
         history = await journal.read(number, end, keep_stories=True, whole=True)
     finally:
         await journal.stop()
-    inputs = {topic.name: await _read(connect, topic, [number]) for topic in INPUTS}
+    records = {topic.name: await _read(connect, topic, [number]) for topic in inputs(connect.settings.dialects)}
     news = {topic: await _read(connect, topic, range(counts[topic.name])) for topic in VIEWS}
     speaker = Speaker(partition=number, partitions=counts[JOURNAL.name])
-    partition = Partition(speaker, {keyspace: maker(number) for keyspace, maker in make.items()})
+    partition = Partition(speaker, {keyspace: maker(number) for keyspace, maker in make.items()}, normaliser)
     views = ViewFold({topic: counts[topic.name] for topic in VIEWS})
-    return Replay(partition, inputs, views, news).tell(history.stories)
+    return Replay(partition, records, views, news).tell(history.stories)
 
 
 async def _read(connect: Connect, topic: Topic, numbers: Iterable[int]) -> list[Any]:

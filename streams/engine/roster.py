@@ -18,7 +18,6 @@ from streams.engine.lost import Fenced, ProduceFailed
 from streams.engine.owner import Owner, State
 from streams.engine.shell import Shell
 from streams.engine.takeover import resume, take_over
-from topics.catalogue import CATALOGUE, INPUTS
 
 log = structlog.get_logger()
 MAX_FAILURES = 6
@@ -101,7 +100,7 @@ class Roster(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         return owner
 
     def _places(self, number: int) -> list[TopicPartition]:
-        return [TopicPartition(self._shell.connect.name(topic), number) for topic in INPUTS]
+        return [TopicPartition(self._shell.connect.name(topic), number) for topic in self._shell.inputs]
 
     def _hold(self, places: list[TopicPartition]) -> None:
         """Nothing flows. The position is a stand-in: without one the client would look for a committed offset."""
@@ -151,7 +150,7 @@ class Roster(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
                     raise ProduceFailed(f"{MAX_FAILURES} attempts to write failed")
                 await asyncio.sleep(min(_LAST_BACKOFF_S, _FIRST_BACKOFF_S * 2**self.failures))
                 try:
-                    await self._shell.producers.replace(CATALOGUE)
+                    await self._shell.producers.replace(self._shell.topics)
                     await take_over(self._shell, self._consumer, self._all_again())
                 except _TROUBLE as error:
                     log.warning("recovery failed", attempt=self.failures, why=repr(error))

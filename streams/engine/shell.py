@@ -11,6 +11,7 @@ from streams.engine.producers import Producers
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings
 from streams.views import ViewReader
+from topics.catalogue import CATALOGUE, enabled, inputs
 from topics.connect import Connect
 
 
@@ -28,6 +29,8 @@ class Shell:
     ) -> None:
         """`lost`: an ownership ended; `bug`: the worker must end; `checkpointed`: a checkpoint is complete."""
         self.settings, self.client_id = settings, client_id
+        self.inputs = inputs(settings.kafka.dialects)
+        self.topics = (*CATALOGUE, *enabled(settings.kafka.dialects))
         self.connect = Connect(settings.kafka)
         self.clock = BrokerClock()
         self.journal = Journal(self.connect, client_id, settings.worker.app_id)

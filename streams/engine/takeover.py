@@ -22,7 +22,6 @@ from streams.engine.owner import CAREFUL_FENCES, Owner, State
 from streams.engine.partition import fence_with, keyspaces_of
 from streams.engine.shell import Shell
 from streams.engine.writer import acknowledged_offset, append_batch
-from topics.catalogue import INPUTS
 
 log = structlog.get_logger()
 Offsets = Mapping[TopicPartition, int]
@@ -32,7 +31,7 @@ async def take_over(shell: Shell, consumer: AIOKafkaConsumer, owners: list[Owner
     """Make these owners live, each as soon as its journal is folded; ProduceFailed if a fence cannot be written."""
     started = time.monotonic()
     await _append_fences(shell, consumer, owners)
-    places = [TopicPartition(shell.connect.name(topic), owner.number) for topic in INPUTS for owner in owners]
+    places = [TopicPartition(shell.connect.name(topic), owner.number) for topic in shell.inputs for owner in owners]
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
     by_number = {owner.number: owner for owner in owners}
     going: list[asyncio.Task[StartRefused | None]] = []
@@ -101,7 +100,7 @@ def _check_view(shell: Shell, vector: dict[str, tuple[int, ...]]) -> None:
 
 def _position(shell: Shell, owner: Owner, begins: Offsets, ends: Offsets) -> None:
     """Where reading goes on, and what must be reached before time may pass."""
-    for topic in INPUTS:
+    for topic in shell.inputs:
         place = TopicPartition(shell.connect.name(topic), owner.number)
         begin, end, start = begins[place], ends[place], owner.partition.start_of(topic)
         if start > end:
@@ -121,7 +120,7 @@ def _position(shell: Shell, owner: Owner, begins: Offsets, ends: Offsets) -> Non
 def resume(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner) -> None:
     """Let the inputs of a live partition flow from where they were handed out last (a rebalance forgets positions)."""
     assigned = consumer.assignment()
-    for topic in INPUTS:
+    for topic in shell.inputs:
         place = TopicPartition(shell.connect.name(topic), owner.number)
         if place in assigned:
             consumer.seek(place, owner.next[topic.name])

@@ -7,13 +7,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from edge_control.controllers.events import Tick
 from streams.engine.owner import Owner
 from streams.engine.shell import Shell
-from topics.catalogue import INPUTS, Keyspace
+from topics.catalogue import Keyspace
 
 
 async def is_caught_up(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner) -> bool:
     """Whether everything that was there at the takeover has been folded."""
     assigned = consumer.assignment()
-    for topic in INPUTS:
+    for topic in shell.inputs:
         place = TopicPartition(shell.connect.name(topic), owner.number)
         if owner.has_queued(topic) or place not in assigned:
             return False
@@ -42,7 +42,7 @@ def tick(shell: Shell, owner: Owner, lag_ms: int) -> None:
 def lag_ms(shell: Shell, consumer: AIOKafkaConsumer, owner: Owner) -> int:
     """How long ago the broker had more for us than we have handed out and folded; 0 when we have it all."""
     assigned = consumer.assignment()
-    for topic in INPUTS:
+    for topic in shell.inputs:
         place = TopicPartition(shell.connect.name(topic), owner.number)
         if place in assigned and (consumer.highwater(place) or 0) > owner.next[topic.name]:
             break

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from streams.engine.clock import monotonic_ms
 from streams.engine.owner import Owner
 from streams.engine.shell import Shell
-from topics.catalogue import INPUTS, Topic
+from topics.catalogue import Topic
 
 
 class Watchdog:
@@ -25,7 +25,7 @@ class Watchdog:
         now, limit = monotonic_ms(), self._shell.settings.worker.watchdog_s * 1000
         seen: dict[tuple[int, str], tuple[int, float]] = {}
         for owner in owners:
-            for topic in INPUTS:
+            for topic in self._shell.inputs:
                 if not await self._waits(owner, topic):
                     continue
                 key, at = (owner.number, topic.name), owner.partition.start_of(topic)

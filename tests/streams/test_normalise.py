@@ -76,13 +76,13 @@ def test_a_node_without_a_site_is_refused_and_never_guessed() -> None:
     assert refused.value.reason is Fault.NO_SITE
     found = normalise(line("n1"), line("n2", "there"))
     assert sites(found) == {"there": ["n2"]}
-    assert found.faults == {"no-site": 1}
+    assert ("fault", "no-site", 1) in found.met
 
 
 def test_the_records_key_is_the_last_name() -> None:
     found = normalise(line(site="there"), key=b"n7")
     assert sites(found) == {"there": ["n7"]}
-    assert found.coercions == ("node-from-key",)
+    assert found.met == (("coercion", "node-from-key", 1),)
     for key in (None, b"", b"\xff", b"no id"):
         with pytest.raises(BadInput, match="no-node-identity"):
             normalise(line(site="there"), key=key)

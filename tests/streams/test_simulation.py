@@ -80,6 +80,7 @@ class SimWorker:
             views=SimpleNamespace(view=View(), vector={}, reached=self._reached),
             metrics=WorkerMetrics(),
             connect=SimpleNamespace(name=lambda topic: topic.name),
+            inputs=INPUTS,
             lost=self._lost,
             bug=town.bugs.append,
             checkpointed=town.journal().remember,
