@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from .families import command, decision, raw
 from .topic import DAY_MS, HOUR_MS, Cleanup, Keyspace, Topic
 
 __all__ = ["Cleanup", "Keyspace", "Topic"]
@@ -178,38 +179,13 @@ STEERING: Final = Topic(
 )
 
 
-def _decision(kind: str, key: str, writers: str) -> Topic:
-    return Topic(
-        name=f"edge.decision.{kind}.v1",
-        key=key,
-        types=(f"decision.{kind}.v1",),
-        writers=writers,
-        readers="users, console, lab",
-        retention_ms=30 * DAY_MS,
-        log_append_time=True,
-    )
-
-
-def _command(kind: str, writers: str) -> Topic:
-    return Topic(
-        name=f"edge.command.{kind}.v1",
-        key="target siteId",
-        types=(f"command.{kind}.v1",),
-        writers=writers,
-        readers="executors",
-        retention_ms=7 * DAY_MS,
-        log_append_time=True,
-        durable=True,
-    )
-
-
-DECISION_SCALING: Final = _decision("scaling", "resourceId", "site, app controllers")
-DECISION_MIGRATION: Final = _decision("migration", "resourceId", "terminal, app controllers")
-DECISION_OFFLOAD: Final = _decision("offload", "resourceId", "site, app, terminal controllers")
-DECISION_HEALTH: Final = _decision("health", "siteId", "region controller")
-COMMAND_SCALING: Final = _command("scaling", "site controller")
-COMMAND_MIGRATION: Final = _command("migration", "terminal, app controllers")
-COMMAND_OFFLOAD: Final = _command("offload", "site, terminal controllers")
+DECISION_SCALING: Final = decision("scaling", "resourceId", "site, app controllers")
+DECISION_MIGRATION: Final = decision("migration", "resourceId", "terminal, app controllers")
+DECISION_OFFLOAD: Final = decision("offload", "resourceId", "site, app, terminal controllers")
+DECISION_HEALTH: Final = decision("health", "siteId", "region controller")
+COMMAND_SCALING: Final = command("scaling", "site controller")
+COMMAND_MIGRATION: Final = command("migration", "terminal, app controllers")
+COMMAND_OFFLOAD: Final = command("offload", "site, terminal controllers")
 STATUS: Final = Topic(
     name="edge.command.status.v1",
     key="the command's reply_key",
@@ -270,20 +246,6 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
 )
 
 
-def _raw(dialect: str, keyspace: Keyspace) -> Topic:
-    return Topic(
-        name=f"edge.raw.{dialect}.v1",
-        key="any",
-        keyspace=keyspace,
-        dialect=dialect,
-        types=(),
-        writers="collectors",
-        readers="normaliser",
-        retention_ms=6 * HOUR_MS,
-        max_message_bytes=1_500_000,
-    )
-
-
 NODE_PARTS: Final = Topic(
     name="edge.node.parts.v1",
     key="siteId",
@@ -294,8 +256,8 @@ NODE_PARTS: Final = Topic(
     retention_ms=6 * HOUR_MS,
 )
 RAW: Final = {
-    **{name: _raw(name, Keyspace.SITE) for name in ("otlp", "telegraf", "prometheus", "metricbeat")},
-    **{name: _raw(name, Keyspace.TERMINAL) for name in ("mec", "camara")},
+    **{name: raw(name, Keyspace.SITE) for name in ("otlp", "telegraf", "prometheus", "metricbeat")},
+    **{name: raw(name, Keyspace.TERMINAL) for name in ("mec", "camara")},
 }
 """Raw topics by dialect: they exist where the settings enable them (`kafka.dialects`)."""
 OPTIONAL: Final = (*RAW.values(), NODE_PARTS)

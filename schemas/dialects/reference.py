@@ -20,6 +20,10 @@ our own words; every tolerated deviation is a *named coercion*, counted by diale
 itself as long as something else in its record can be read; a record of which nothing can be read is a dead letter with
 its reason.
 
+Nothing is read until it is enabled: `EDGEWEIR_KAFKA_DIALECTS=otlp,telegraf` for `edgeweir topics apply` and for every
+worker. `EDGEWEIR_RAW_SITE` takes nodes that nobody places, `EDGEWEIR_RAW_SALT` (or `_FILE`) keys terminals' names.
+Counters: `edgeweir_foreign_total{dialect,kind,name}`, kind = coercion, unused, fault or refused.
+
 | dialect | reads |
 |---|---|
 | otlp | OTLP/JSON ExportMetricsServiceRequest, many resources a record |
