@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from streams.records import Record
 from topics.catalogue import Keyspace, Topic
 
 if TYPE_CHECKING:
+    from streams.engine.backlog import Backlog
     from streams.engine.owner import Owner
 
 
@@ -23,13 +25,27 @@ CAREFUL_RECORDS = 16
 class Chunk:
     """Records for one controller, bound to the ownership under which they were fetched."""
 
-    __slots__ = ("_handle", "_owner", "keyspace", "last", "records", "topic")
+    __slots__ = (
+        "_events",
+        "_handle",
+        "_owner",
+        "_seconds",
+        "backlog",
+        "keyspace",
+        "last",
+        "records",
+        "topic",
+        "weight_us",
+    )
 
     def __init__(self, owner: Owner, topic: Topic, keyspace: Keyspace, records: Sequence[Record], last: int) -> None:
         """`last` is the offset up to which the controller knows the topic after this chunk."""
         self._owner = owner
         self.topic, self.keyspace, self.records, self.last = topic, keyspace, records, last
+        self.backlog: Backlog | None = None
+        self.weight_us = 0
         self._handle: Handle | None = None
+        self._events, self._seconds = 0, 0.0
 
     def __len__(self) -> int:
         """How many records."""
@@ -40,6 +56,16 @@ class Chunk:
         """Of which partition."""
         return self._owner.number
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the ownership it was fetched for still stands."""
+        return self._owner.is_live
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its partition may fold more."""
+        return self._owner.has_room
+
     def fold(self, handle: Handle) -> Chunk:
         """Fold all records in one synchronous step; an exception of the controller's ends the worker.
 
@@ -49,21 +75,22 @@ class Chunk:
         if owner.is_careful:
             self._handle = handle  # each attempt must be journalled first, which `submit` can wait for
             return self
-        self._leave_queue()
         if owner.is_live:
             self._fold(self.records, self.last, handle)
+        self._leave_queue()
         return self
 
     async def submit(self, folded: Chunk) -> None:
-        """Let the journal have what was folded; wait only when too much is unwritten."""
-        owner = folded._owner
+        """Let the journal have what was folded, and let others have their turn."""
         if folded._handle is not None:
             await self._fold_carefully(folded._handle)
-        owner.poke()
-        await owner.room()
+        folded._owner.poke()
+        await asyncio.sleep(0)
 
     def _leave_queue(self) -> None:
         self._owner.queued[self.topic.name, self.keyspace].remove(self)
+        if self.backlog is not None:
+            self.backlog.folded(self, self._events, self._seconds)
 
     def _fold(self, records: Sequence[Record], last: int, handle: Handle) -> None:
         owner, shell = self._owner, self._owner.shell
@@ -74,7 +101,9 @@ class Chunk:
         except Exception:
             shell.crashed(owner, self.place(owner.partition.at))
             raise
-        shell.metrics.chunk(self.topic, self.keyspace, tally, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._events, self._seconds = self._events + tally.events, self._seconds + seconds
+        shell.metrics.chunk(self.topic, self.keyspace, tally, seconds)
         crashpoints.reached("after_fold")
 
     async def _fold_carefully(self, handle: Handle) -> None:
@@ -86,10 +115,10 @@ class Chunk:
             if owner.is_live:
                 self._fold([record], record.offset, handle)
                 owner.poke()
-        self._leave_queue()
         if owner.is_live:
             self._fold(self.records, self.last, handle)
             owner.is_careful = False
+        self._leave_queue()
 
     def place(self, offset: int) -> str:
         """Topic, keyspace and offset, as crashes are counted."""

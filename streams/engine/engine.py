@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from edge_control.controllers.base import Controller
+from streams.engine.backlog import IN_HAND, Backlog
 from streams.engine.boot import partition_counts
 from streams.engine.chunk import Chunk
 from streams.engine.decode import make_decoders
@@ -26,7 +27,7 @@ from streams.engine.membership import Slot, input_names, leave, open_consumer
 from streams.engine.normalise import Normaliser
 from streams.engine.owner import Owner
 from streams.engine.partition import Partition
-from streams.engine.pump import cut_chunks
+from streams.engine.pump import Valve, cut_chunks
 from streams.engine.roster import Roster
 from streams.engine.shell import Shell
 from streams.engine.ticks import is_caught_up, lag_ms, tick
@@ -37,11 +38,11 @@ from topics.connect import Connect
 
 log = structlog.get_logger()
 MakeController = Callable[[int], Controller]
-CHANNEL_CHUNKS = 16
 POLL_MS = 200
 PACE_S = 0.005
 """Waits so long between polls while little is there, so that one fetch and one produce request carry all partitions."""
-FEW_CHUNKS = 16
+BLOCKED_S = 0.01
+"""Looks so often whether the journal has caught up where it is all that the backlog waits for."""
 DRAIN_S = 6.0
 REFUSED_EXIT = 78
 """EX_CONFIG: starting again without a correction would change nothing."""
@@ -58,7 +59,7 @@ class Engine(mode.Service):
         self.app, self.settings = app, settings
         self._controllers = controllers
         self._normaliser = Normaliser(settings.raw.site, settings.raw.salt.encode())
-        self._channels = {keyspace: app.channel(maxsize=CHANNEL_CHUNKS) for keyspace in Keyspace}
+        self._channels = {keyspace: app.channel(maxsize=2 * IN_HAND) for keyspace in Keyspace}
         self._counts: dict[str, int] = {}
         self._failure: BaseException | None = None
 
@@ -86,6 +87,8 @@ class Engine(mode.Service):
         self.consumer: AIOKafkaConsumer = open_consumer(shell.connect, self._slot, self.settings)
         self.roster = Roster(shell, self.consumer, self._make_owner)
         self._topics = {shell.connect.name(topic): topic for topic in shell.inputs}
+        self._backlog = Backlog()
+        self._valve = Valve(self.consumer, self._topics, self.roster.owners, self._backlog)
         self.consumer.subscribe(input_names(shell.connect), listener=self.roster)
         await self.consumer.start()
         gc.set_threshold(200_000, 50, 1000)  # rows live long: fewer looks at them are 25-30 % of a core
@@ -112,18 +115,31 @@ class Engine(mode.Service):
 
     @mode.Service.task
     async def _pump(self) -> None:
-        """Hand out all that was fetched; records are bound to ownerships before the first await."""
+        """Take all that was fetched; records are bound to ownerships before the first await."""
+        backlog, valve = self._backlog, self._valve
         while not self.should_stop:
             try:
                 fetched = await self.consumer.getmany(timeout_ms=POLL_MS)
             except OffsetOutOfRangeError as error:
                 self._reposition(error)
                 continue
-            chunks = cut_chunks(fetched, self._topics, self.roster.owners)
-            for chunk in chunks:
-                await self._channels[chunk.keyspace].send(value=chunk)
-            if len(chunks) < FEW_CHUNKS:
+            before_us = backlog.waiting_us
+            backlog.add(cut_chunks(fetched, self._topics, self.roster.owners, backlog.chunk_records))
+            valve.shut(fetched)
+            if backlog.waiting_us - before_us < PACE_S * 1e6:
                 await asyncio.sleep(PACE_S)
+
+    @mode.Service.task
+    async def _hand_out(self) -> None:
+        """Give each controller's agent its next chunk as soon as it has its hands free."""
+        backlog = self._backlog
+        while not self.should_stop:
+            chunk = backlog.take()
+            self._valve.open()
+            if chunk is None:
+                await backlog.news(BLOCKED_S if backlog.waiting_us else POLL_MS / 1000)
+            else:
+                await self._channels[chunk.keyspace].send(value=chunk)
 
     @mode.Service.task
     async def _follow_views(self) -> None:

@@ -23,7 +23,7 @@ LAZY_S = 0.1
 """Marks and outbox removals alone wait this long for company."""
 PENDING_ROWS = 6_000
 OUTBOX_ENTRIES = 50_000
-"""Above these a fold waits until the writer or the releaser has caught up."""
+"""Above these a chunk waits until the writer or the releaser has caught up."""
 CAREFUL_FENCES = 3
 """So many takeovers without a frame between them (ours included): something kills the worker while it folds."""
 
@@ -126,14 +126,14 @@ class Owner:
         if self.is_live and self.writer is not None:
             self.writer.wake.set()
 
-    async def room(self) -> None:
-        """Return when the next chunk may be folded, or the partition is lost."""
-        while self.is_live and self.writer is not None:
-            if self.partition.pending_rows < PENDING_ROWS and len(self.partition.outbox) < OUTBOX_ENTRIES:
-                return
-            self.writer.room.clear()
+    @property
+    def has_room(self) -> bool:
+        """Whether the next chunk may be folded: writer and releaser are not too far behind."""
+        if self.partition.pending_rows < PENDING_ROWS and len(self.partition.outbox) < OUTBOX_ENTRIES:
+            return True
+        if self.writer is not None:
             self.writer.wake.set()
-            await self.writer.room.wait()
+        return False
 
     async def sealed(self) -> None:
         """Return when another frame may be sealed ahead of the writer."""

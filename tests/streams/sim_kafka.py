@@ -171,8 +171,9 @@ class SimJournal:
         self._kafka, self._begins = kafka, begins
 
     def remember(self, number: int, begin: int) -> None:
-        """A complete checkpoint."""
-        self._begins[number] = begin
+        """A complete checkpoint; one whose BEGIN is not acknowledged has no place yet (a sabotaged writer tells it)."""
+        if begin >= 0:
+            self._begins[number] = begin
 
     async def read(self, number: int, upto: int) -> JournalFold:
         """Fold from the last checkpoint, as slowly as a network."""

@@ -9,9 +9,10 @@ from edge_control.controllers.events import Input
 from edge_control.controllers.outputs import Output
 from edge_control.inventory.view import View
 from schemas.requests import Overflow
+from streams.engine.backlog import MOST_RECORDS
 from streams.engine.owner import Owner, State
 from streams.engine.partition import keyspaces_of
-from streams.engine.pump import CHUNK_RECORDS, cut_chunks
+from streams.engine.pump import cut_chunks
 from streams.engine.shell import Shell
 from streams.settings import WorkerSettings
 from tests.streams.inputs import HOME, In, load, partition, said
@@ -50,9 +51,9 @@ async def test_requests_are_handed_out_before_telemetry() -> None:
 
 
 async def test_a_fetch_is_cut_into_chunks_of_bounded_size() -> None:
-    records = [load(offset) for offset in range(2 * CHUNK_RECORDS + 1)]
+    records = [load(offset) for offset in range(2 * MOST_RECORDS + 1)]
     chunks = cut_chunks({LOADS: records}, TOPICS, {HOME: owner()})
-    assert [len(chunk) for chunk in chunks] == [CHUNK_RECORDS, CHUNK_RECORDS, 1]
+    assert [len(chunk) for chunk in chunks] == [MOST_RECORDS, MOST_RECORDS, 1]
 
 
 async def test_records_handed_out_before_are_not_handed_out_again() -> None:
