@@ -13,6 +13,8 @@ class Section(StrEnum):
 
     THROUGHPUT = "throughput"
     LATENCY = "latency"
+    RECOVERY = "recovery"
+    GROWTH = "growth"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,3 +35,4 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 QUICK_ONLY = ("edgeweir", "edgeweir-batches", "aiokafka-*", "faust-table")
 QUICK_EVENTS = 60_000
+QUICK_SECTIONS = (Section.THROUGHPUT, Section.LATENCY)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from edgeweir.bench import latency, throughput
+from edgeweir.bench import growth, latency, recovery, throughput
 from edgeweir.bench.options import Options, Section
 from edgeweir.bench.results import Report, machine
 from edgeweir.bench.stand import open_stand
 from edgeweir.bench.steps import steps
 from edgeweir.dev.places import Places
 
-_MEASURES = {Section.THROUGHPUT: throughput.measure, Section.LATENCY: latency.measure}
+_MEASURES = {
+    Section.THROUGHPUT: throughput.measure,
+    Section.LATENCY: latency.measure,
+    Section.RECOVERY: recovery.measure,
+    Section.GROWTH: growth.measure,
+}
 
 
 def run(options: Options, places: Places) -> Report:

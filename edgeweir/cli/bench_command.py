@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeweir.bench.options import QUICK_EVENTS, QUICK_ONLY, Options, Section
+from edgeweir.bench.options import QUICK_EVENTS, QUICK_ONLY, QUICK_SECTIONS, Options, Section
 
 if TYPE_CHECKING:
     from edgeweir.bench.results import Report
@@ -36,7 +36,7 @@ def bench(
     from edgeweir.dev.places import Places  # as above
 
     options = Options(
-        sections=tuple(sections or Section),
+        sections=tuple(sections or (QUICK_SECTIONS if quick else Section)),
         quick=quick,
         rounds=rounds,
         events=events or (QUICK_EVENTS if quick else Options().events),
