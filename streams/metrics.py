@@ -45,6 +45,7 @@ class WorkerMetrics:
         self.takeover_rows = Gauge(
             "edgeweir_last_takeover_rows", "How many rows the last takeover read.", registry=registry
         )
+        self.trims = Counter("edgeweir_journal_trims_total", "Journal partitions trimmed.", registry=registry)
         self.lost = Counter(
             "edgeweir_partitions_lost_total", "Ownerships that ended early.", ["why"], registry=registry
         )

@@ -18,7 +18,8 @@ class WorkerSection(Section, frozen=True):
     """One stream worker.
 
     `instance`: static membership slot (one process per slot and host; empty: a dynamic member). `checkpoint_every`:
-    journal records between checkpoints, 0 never; `checkpoint_slice`: how many rows of it ride in one frame.
+    changes between checkpoints, 0 never; `checkpoint_slice`: how many rows of it ride in one frame. `journal_keep_s`:
+    how much history a replay still finds, 0: all of it; older history goes once it has a younger checkpoint.
     `incarnation` is raised by whoever restores the system from a backup.
     """
 
@@ -31,6 +32,7 @@ class WorkerSection(Section, frozen=True):
     incarnation: Annotated[int, msgspec.Meta(ge=0)] = 0
     checkpoint_every: Annotated[int, msgspec.Meta(ge=0)] = 100_000
     checkpoint_slice: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    journal_keep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     watchdog_s: Seconds = 60
 
 

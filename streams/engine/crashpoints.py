@@ -16,6 +16,7 @@ Point = Literal[
     "after_output",
     "after_send",
     "after_ack",
+    "after_trim",
     "at_begin",
     "at_end",
     "at_slice",
@@ -23,6 +24,7 @@ Point = Literal[
     "before_live",
     "before_release",
     "before_send",
+    "before_trim",
 ]
 
 

@@ -30,6 +30,8 @@ class JournalFold:
         """Nothing read yet; `keep_stories` keeps the story of every frame (for replay)."""
         self.restarts = self.skipped_batches = self.records_read = self.changes_read = 0
         self.next: int | None = None
+        self.is_headless = False
+        """Whether what was read begins neither at the very start nor with a checkpoint: then it says nothing."""
         self._keep_stories = keep_stories
         self._reset()
 
@@ -38,12 +40,18 @@ class JournalFold:
         self.outbox: dict[int, bytes] = {}
         self.story: Story | None = None
         self.stories: list[Story] = []
+        self.origin: JournalFold | None = None
+        """With stories, of a trimmed log: what its first checkpoint holds; the stories are those after it."""
         self.crashes: dict[str, int] = {}
         self.fence: int | None = None
         self.fence_note: FenceNote | None = None
         self.number = self.barren_fences = 0
         self.begin: int | None = None
+        self.complete: tuple[int, int] | None = None
+        """Of the last complete checkpoint: where its BEGIN stands, and the time it tells."""
+        self._begun_ms = 0
         self._header: Header | None = None
+        self._is_trimmed = False
         self._left = 0
         self._staged: list[Record] = []
         self._awaited: tuple[int, int] | None = None
@@ -65,9 +73,8 @@ class JournalFold:
         for record in records:
             if record.offset >= upto:
                 return True
-            if self.next is not None and record.offset != self.next:
-                self.restarts += 1
-                self._reset()
+            if record.offset != self.next:
+                self._enter(record)
             self.next = record.offset + 1
             self.records_read += 1
             if self._left:
@@ -75,6 +82,13 @@ class JournalFold:
             elif record.key == HEAD_KEY and record.value is not None:
                 self._head(record.offset, decode_header(record.value))
         return self.next is not None and self.next >= upto
+
+    def _enter(self, record: Written) -> None:
+        """The first record, or one behind a hole: the log was trimmed under us."""
+        if self.next is not None:
+            self.restarts += 1
+            self._reset()
+        self.is_headless = record.offset > 0 and not _is_begin(record)
 
     def _head(self, offset: int, header: Header) -> None:
         self._left = header.records - 1
@@ -100,7 +114,7 @@ class JournalFold:
 
     def _counts(self, header: Header) -> bool:
         if self.fence is None and header.kind == Kind.BEGIN:
-            self.fence, self.number = header.epoch, header.number - 1
+            self.fence, self.number, self._is_trimmed = header.epoch, header.number - 1, True
         if header.epoch != self.fence:
             return False
         if header.part:
@@ -142,9 +156,19 @@ class JournalFold:
         if self._keep_stories:
             self.stories.append(self._told)
         if header.kind == Kind.BEGIN:
-            self.begin, self.changes_read = self._begun_at, 0
-        elif header.kind == Kind.END:
-            self.changes_read = max(0, self.changes_read - self.row_count)  # copies are no changes
+            self.begin, self._begun_ms, self.changes_read = self._begun_at, self._told.time_ms, 0
+        elif header.kind == Kind.END and self.begin is not None:
+            self._completed(self.begin)
+
+    def _completed(self, begin: int) -> None:
+        """All rows were seen since BEGIN."""
+        self.complete = begin, self._begun_ms
+        self.changes_read = max(0, self.changes_read - self.row_count)  # copies are no changes
+        if self._keep_stories and self._is_trimmed and self.origin is None:
+            origin = self.origin = JournalFold()
+            origin.tables = {prefix: dict(rows) for prefix, rows in self.tables.items()}
+            origin.outbox, origin.crashes, origin.story = dict(self.outbox), dict(self.crashes), self.story
+            self.stories = []
 
     def _apply(self, record: Record) -> None:
         name, value = record
@@ -167,6 +191,10 @@ class JournalFold:
         """A place that a mark has passed is no trouble any more; counts of a checkpoint come with its story."""
         merged = {**story.crashes, **self.crashes}
         self.crashes = {place: n for place, n in merged.items() if _is_ahead(place, story.marks)}
+
+
+def _is_begin(record: Written) -> bool:
+    return record.key == HEAD_KEY and record.value is not None and decode_header(record.value).kind == Kind.BEGIN
 
 
 def _is_ahead(place: str, marks: dict[str, int]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from streams.engine.fold import JournalFold
 from streams.engine.reading import Stretch, fold_stretches, is_harmless
@@ -62,6 +63,17 @@ class Journal:
         """A complete checkpoint begins here. A zombie may say so too: what it names is valid all the same."""
         assert self._marks is not None
         await self._marks.commit({self.place(number): begin})
+
+    async def trim(self, number: int, begin: int) -> int:
+        """Remove what stands before a complete checkpoint's BEGIN; the log's new beginning."""
+        admin = self._connect.admin(f"{self._client_id}-trim")
+        await admin.start()
+        try:
+            place = self.place(number)
+            lows: dict[TopicPartition, int] = await admin.delete_records({place: RecordsToDelete(begin)})
+            return lows[place]
+        finally:
+            await admin.close()
 
     async def read(self, number: int, upto: int, *, keep_stories: bool = False, whole: bool = False) -> JournalFold:
         """Fold a partition from its last checkpoint (`whole`: from the log's start) to below `upto`."""

@@ -7,11 +7,15 @@ from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from streams.engine import crashpoints
 from streams.engine.cutter import Cutter
 from streams.engine.frames import Frame, Kind
 from streams.engine.lost import Fenced, ProduceFailed
 from streams.engine.partition import Partition
 from streams.engine.release import Releaser
+from streams.engine.trimming import Trimming
 from streams.engine.writer import JournalWriter
 from topics.catalogue import Keyspace, Topic
 
@@ -24,8 +28,14 @@ LAZY_S = 0.1
 PENDING_ROWS = 6_000
 OUTBOX_ENTRIES = 50_000
 """Above these a chunk waits until the writer or the releaser has caught up."""
+REPUBLISH_MS = 3_600_000
+"""Public rows are said again with a checkpoint this long after the last time, for readers that believed a late copy."""
+TRIM_TIMEOUT_S = 20.0
 CAREFUL_FENCES = 3
 """So many takeovers without a frame between them (ours included): something kills the worker while it folds."""
+
+
+log = structlog.get_logger()
 
 
 class State(StrEnum):
@@ -52,7 +62,9 @@ class Owner:
         self.current_since_ms = shell.clock.now_ms()
         self.writer: JournalWriter | None = None
         self.releaser: Releaser | None = None
+        self.trimming = Trimming(shell.settings.worker.journal_keep_s * 1000)
         self._cutter = Cutter(partition, shell.settings.worker.checkpoint_slice)
+        self._begun_ms = self._published_ms = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._lazy: asyncio.TimerHandle | None = None
 
@@ -90,7 +102,7 @@ class Owner:
         self.state = State.LIVE
         if self.partition.outbox:
             self.releaser.queue.put_nowait(list(self.partition.outbox.items()))
-        self.partition.publish_rows(shell.clock.now_ms())
+        self._publish(shell.clock.now_ms())
         for work in (self.writer.write(), self.writer.acknowledge(), self.releaser.run()):
             self._tasks.append(asyncio.create_task(self._guard(work)))
         self.poke()
@@ -160,13 +172,41 @@ class Owner:
         self.shell.metrics.frame(frame)
         if frame.outputs:
             self.releaser.queue.put_nowait(frame.outputs)
-        if frame.kind == Kind.END:
-            self.shell.checkpointed(self.number, begin_offset)
-            self.partition.publish_rows(self.shell.clock.now_ms())
-            self.poke()
+        if frame.kind == Kind.BEGIN:
+            self._begun_ms = self.shell.clock.now_ms()
+        elif frame.kind == Kind.END:
+            self._checkpointed(begin_offset)
         elif self.writer.changes_since_checkpoint > self._checkpoint_after():
             self.writer.start_checkpoint()
         self.writer.room.set()
+
+    def _checkpointed(self, begin: int) -> None:
+        """A checkpoint is complete: recovery begins there, and what only replays of long ago would read may go."""
+        now_ms = self.shell.clock.now_ms()
+        self.shell.checkpointed(self.number, begin)
+        self.trimming.completed(begin, self._begun_ms)
+        upto = self.trimming.due(now_ms)
+        if upto is not None:
+            self._tasks.append(asyncio.create_task(self._trim(upto)))
+        if now_ms - self._published_ms > REPUBLISH_MS:
+            self._publish(now_ms)
+            self.poke()
+
+    async def _trim(self, upto: int) -> None:
+        """Nothing depends on it: what fails now is done with a later checkpoint."""
+        try:
+            crashpoints.reached("before_trim")
+            low = await asyncio.wait_for(self.shell.journal.trim(self.number, upto), TRIM_TIMEOUT_S)
+            crashpoints.reached("after_trim")
+        except Exception as error:  # noqa: BLE001 - whatever it was, the journal is only longer than it need be
+            log.warning("journal was not trimmed", partition=self.number, upto=upto, why=repr(error))
+        else:
+            self.shell.metrics.trims.inc()
+            log.info("journal trimmed", partition=self.number, begins=low)
+
+    def _publish(self, now_ms: int) -> None:
+        self._published_ms = now_ms
+        self.partition.publish_rows(now_ms)
 
     def _checkpoint_after(self) -> float:
         every = self.shell.settings.worker.checkpoint_every

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,6 +11,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from streams.engine.fold import JournalFold
 from streams.engine.frames import HEAD_KEY, Kind, decode_header
+from streams.engine.lost import StartRefused
 
 _POLL_MS = 500
 
@@ -39,18 +41,36 @@ async def fold_stretches(
             reader.pause(place)
             yield number, left.pop(place)
     while left:
+        again: list[TopicPartition] = []
+        fetched: Mapping[TopicPartition, Sequence[Any]] = {}
         try:
             fetched = await reader.getmany(*left, timeout_ms=_POLL_MS)
         except OffsetOutOfRangeError as error:
-            again = [place for place in error.args[0] if place in left]
-            for place, begin in (await reader.beginning_offsets(again)).items():
-                left[place] = JournalFold(keep_stories=keep_stories)
-                reader.seek(place, begin)
-            continue
+            again += [place for place in error.args[0] if place in left]
         for place, records in fetched.items():
-            if place in left and left[place].feed(records, wanted[place.partition].upto):
+            if place not in left:
+                continue
+            is_read = left[place].feed(records, wanted[place.partition].upto)
+            if left[place].is_headless:
+                _refuse_at_start(place, records[0].offset, begins[place])
+                again.append(place)
+            elif is_read:
                 reader.pause(place)
                 yield place.partition, left.pop(place)
+        if again:
+            begins.update(await reader.beginning_offsets(again))
+        for place in again:
+            left[place] = JournalFold(keep_stories=keep_stories)
+            reader.seek(place, begins[place])
+
+
+def _refuse_at_start(place: TopicPartition, first: int, begin: int) -> None:
+    """What was remembered as a checkpoint is none: the log's start is asked. If that is none either, nobody knows."""
+    if first <= begin:
+        raise StartRefused(
+            f"{place.topic} begins at {first} in partition {place.partition}, and not with a checkpoint: somebody else"
+            " trimmed it; restore it, or give the estate a new prefix"
+        )
 
 
 async def is_harmless(reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> bool:

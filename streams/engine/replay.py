@@ -20,6 +20,7 @@ from edge_control.inventory.view import View
 from streams.engine.cutter import Cutter
 from streams.engine.decode import owner_of
 from streams.engine.envelopes import Speaker
+from streams.engine.fold import JournalFold
 from streams.engine.frames import QUARANTINE_AT, Folded, Story
 from streams.engine.journal import Journal
 from streams.engine.normalise import Normaliser
@@ -33,10 +34,14 @@ MakeController = Callable[[int], Controller]
 
 
 class Replayed(msgspec.Struct):
-    """What a replay found: rows as journalled by `space/table/key`, and per topic the ids of outputs in order."""
+    """What a replay found: rows as journalled by `space/table/key`, and per topic the ids of outputs in order.
+
+    `since` is the number of the last output before what was replayed: not 0 where the journal was trimmed.
+    """
 
     rows: dict[str, bytes]
     ids: dict[str, list[str]]
+    since: int = 0
 
 
 class Replay:
@@ -61,14 +66,18 @@ class Replay:
                 self._news.setdefault((topic, record.partition), deque()).append(record)
         self._cutter = Cutter(partition)
 
-    def tell(self, stories: Iterable[Story]) -> Replayed:
-        """Fold all stories, and give what they left behind."""
+    def tell(self, stories: Iterable[Story], origin: JournalFold | None = None) -> Replayed:
+        """Fold all stories, from a trimmed journal's checkpoint on, and give what they left behind."""
+        if origin is not None:
+            self.partition.load(origin)
+            self.rows = origin.rows
+        since = self.partition.sequence
         for story in stories:
             self._advance(story.views)
             for folded in story.folded:
                 self._fold(folded)
             self._keep()
-        return Replayed(self.rows, self.ids)
+        return Replayed(self.rows, self.ids, since)
 
     def _advance(self, vector: Vector) -> None:
         for (topic, number), waiting in self._news.items():
@@ -132,7 +141,7 @@ async def replay(
     speaker = Speaker(partition=number, partitions=counts[JOURNAL.name])
     partition = Partition(speaker, {keyspace: maker(number) for keyspace, maker in make.items()}, normaliser)
     views = ViewFold({topic: counts[topic.name] for topic in VIEWS})
-    return Replay(partition, records, views, news).tell(history.stories)
+    return Replay(partition, records, views, news).tell(history.stories, history.origin)
 
 
 async def _read(connect: Connect, topic: Topic, numbers: Iterable[int]) -> list[Any]:

@@ -83,6 +83,8 @@ async def _take_one(
     if owner.state is not State.TAKING:
         return
     owner.partition.load(history)
+    if history.complete is not None:
+        owner.trimming.completed(*history.complete)
     owner.is_careful = history.barren_fences >= CAREFUL_FENCES
     _position(shell, owner, *bounds)
     crashpoints.reached("before_live")

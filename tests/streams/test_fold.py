@@ -6,6 +6,7 @@ import pytest
 
 from streams.engine.fold import JournalFold
 from streams.engine.frames import Kind, batches
+from streams.engine.trimming import Trimming
 from tests.streams.journal_log import Log
 
 
@@ -143,3 +144,48 @@ def test_records_are_packed_into_as_few_batches_as_fit() -> None:
     assert [len(part) for part in parts] == [3, 3, 3, 1]
     assert [record for part in parts for record in part] == records
     assert list(batches([])) == [[]]
+
+
+def test_a_log_that_begins_with_neither_its_first_record_nor_a_checkpoint_says_nothing() -> None:
+    log = Log()
+    epoch = log.fence()
+    cut = log.frame(epoch, 1, {"site/a/x": b"1"})
+    begin = log.frame(epoch, 2, {}, kind=Kind.BEGIN)
+    log.frame(epoch, 3, {"site/a/x": b"1"}, kind=Kind.END)
+    assert not log.fold().is_headless
+    log.trim(cut)
+    assert log.fold().is_headless
+    log.trim(begin)
+    assert not log.fold().is_headless
+
+
+def test_with_stories_a_trimmed_log_tells_its_first_checkpoint_and_what_came_after() -> None:
+    log = Log()
+    epoch = log.fence()
+    begin = log.frame(epoch, 1, {}, kind=Kind.BEGIN, marks={"t/site": 1})
+    log.frame(epoch, 2, {"site/a/x": b"1"}, kind=Kind.SLICE, marks={"t/site": 2})
+    log.frame(epoch, 3, {"site/a/y": b"1"}, kind=Kind.END, marks={"t/site": 3})
+    log.frame(epoch, 4, {"site/a/x": b"2"}, marks={"t/site": 4})
+    whole = JournalFold(keep_stories=True)
+    whole.feed(log.lines, log.next)
+    assert (whole.origin, len(whole.stories)) == (None, 4)
+    log.trim(begin)
+    history = JournalFold(keep_stories=True)
+    history.feed(log.lines, log.next)
+    assert history.origin is not None
+    assert history.origin.rows == {"site/a/x": b"1", "site/a/y": b"1"}
+    assert [story.marks["t/site"] for story in history.stories] == [4]
+    assert history.complete == (begin, 0)
+
+
+def test_a_journal_is_trimmed_to_the_newest_checkpoint_before_the_horizon_and_never_when_all_is_kept() -> None:
+    trimming = Trimming(keep_ms=1000)
+    for begin in (10, 20, 30):
+        trimming.completed(begin, begun_at_ms=begin * 100)
+    assert trimming.due(2000) is None
+    assert trimming.due(3500) == 20
+    assert trimming.due(3500) is None
+    assert trimming.due(9000) == 30
+    everything = Trimming(keep_ms=0)
+    everything.completed(10, 1)
+    assert everything.due(1 << 50) is None
