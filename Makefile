@@ -17,7 +17,7 @@ CHECK ?=
 SCENARIO ?= stadium
 ARGS ?=
 
-.PHONY: help demo test check lock kafka-lock format clean
+.PHONY: help demo test check lock kafka-lock contracts format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ lock: | $(UV) ## renew both requirement locks; neither holds an address
 
 kafka-lock: .venv/.ready ## renew the list of Kafka's jars with their SHA-256
 	$(PY) tools/kafka_lock.py
+
+contracts: .venv/.ready ## renew the generated contract and references; refuses what would break its users
+	PYTHONPATH=. $(PY) tools/contracts.py
+	PYTHONPATH=. $(PY) tools/dialects.py
 
 clean: ## remove what make made here (caches of jars are kept)
 	rm -rf .venv .tools dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

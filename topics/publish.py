@@ -47,5 +47,15 @@ async def publish(connect: Connect, documents: Iterable[Document]) -> None:
         await producer.stop()
 
 
+async def withdraw(connect: Connect, key: str, topic: Topic = cat.POLICY) -> None:
+    """Take back what was declared under this key: a tombstone."""
+    producer = connect.producer("edgeweir-publish")
+    await producer.start()
+    try:
+        await producer.send_and_wait(connect.name(topic), None, key=key.encode())
+    finally:
+        await producer.stop()
+
+
 def _envelope(document: Document) -> Envelope:
     return Envelope(id=str(uuid.uuid4()), source=SOURCE, type=full_type(type_name(document.body)), subject=document.key)

@@ -11,6 +11,7 @@ from edgeweir.cli import configured
 from edgeweir.cli.faults import CommandError, Exit
 from edgeweir.cli.shown import note, print_json, print_table
 from schemas.sections import KafkaSettings
+from topics.asyncapi import document
 from topics.provision import Change, apply, plan, read_cluster, wanted
 
 group = typer.Typer(no_args_is_help=True, help="The catalogue of topics against the cluster.")
@@ -19,11 +20,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead 
 
 
 @group.command("plan")
-def plan_topics(bootstrap: Bootstrap = None, *, as_json: AsJson = False) -> None:
+def plan_topics(
+    bootstrap: Bootstrap = None,
+    *,
+    as_json: AsJson = False,
+    asyncapi: Annotated[
+        bool, typer.Option("--asyncapi", help="Print the AsyncAPI 3 document; asks no broker.")
+    ] = False,
+) -> None:
     """Show what `apply` would do; changes nothing.
 
     Example: edgeweir topics plan --bootstrap 127.0.0.1:19092
     """
+    if asyncapi:
+        print_json(document(configured.kafka(bootstrap)))
+        return
     _show(asyncio.run(_changes(configured.kafka(bootstrap), do=False)), as_json=as_json)
 
 
