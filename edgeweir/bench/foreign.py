@@ -90,7 +90,7 @@ FOREIGN = (
         does="stock Faust: a Table with its changelog",
         mode="durable",
         script="faust_contender.py",
-        most=6_000,
+        most=3_000,
     ),
     Foreign(
         name="quix-noop",

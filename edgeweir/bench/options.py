@@ -34,5 +34,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 QUICK_ONLY = ("edgeweir", "edgeweir-batches", "aiokafka-*", "faust-table")
-QUICK_EVENTS = 60_000
+QUICK_EVENTS = 20_000
 QUICK_SECTIONS = (Section.THROUGHPUT, Section.LATENCY)
