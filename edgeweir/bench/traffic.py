@@ -69,7 +69,9 @@ class Traffic:
         self._order = order
         self._scene = Scene(order.sites, order.nodes_per_site, order.apps)
         self._dice = random.Random(order.pair + order.player + 1)
-        self._owed: dict[str, float] = dict.fromkeys(("samples", "batches", "loads", "wakes", "movements", "moves"), 0.0)
+        self._owed: dict[str, float] = dict.fromkeys(
+            ("samples", "batches", "loads", "wakes", "movements", "moves"), 0.0
+        )
         self._pair, self._player, self._sequence = order.pair, order.player, time.time_ns() // 1_000
         self.wakes: dict[str, float] = {}
         self.moves: dict[str, float] = {}
