@@ -41,7 +41,10 @@ def run(command: Callable[[], object]) -> None:
     """Run the whole command line and end the process as agreed."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say, the last sentence says
     try:
-        command()
+        try:
+            command()
+        finally:
+            sys.stdout.flush()  # here a closed pipe is still ours to answer; at the interpreter's end it is not
     except KeyboardInterrupt:
         _end(Exit.DONE)
     except BrokenPipeError:
