@@ -35,6 +35,7 @@ class Backlog:
     def __init__(self) -> None:
         """Nothing waits."""
         self.waiting_us = 0
+        self._is_given_up = False
         self._lanes: dict[tuple[Keyspace, bool], Lanes] = {(k, u): {} for k in Keyspace for u in (False, True)}
         self._in_hand = dict.fromkeys(Keyspace, 0)
         self._in_a_row = dict.fromkeys(Keyspace, 0)
@@ -50,8 +51,11 @@ class Backlog:
         return self._cost_us.get(topic.name, _FIRST_GUESS_US)
 
     def add(self, chunks: Iterable[Chunk]) -> None:
-        """These wait from now on."""
+        """These wait from now on; once all is given up they go at once."""
         for chunk in chunks:
+            if self._is_given_up:
+                chunk.leave_queue()
+                continue
             chunk.backlog = self
             chunk.weight_us = int(len(chunk) * self.cost_us(chunk.topic))
             self.waiting_us += chunk.weight_us
@@ -67,6 +71,15 @@ class Backlog:
                     self._in_hand[keyspace] += 1
                     return chunk
         return None
+
+    def give_up(self) -> None:
+        """The worker ends: what no controller has in hand is its next owner's, who reads it again."""
+        self._is_given_up = True
+        for lanes in self._lanes.values():
+            for chunk in [chunk for chunks in lanes.values() for chunk in chunks]:
+                chunk.leave_queue()
+                self.waiting_us -= chunk.weight_us
+            lanes.clear()
 
     async def news(self, patience_s: float) -> None:
         """Return when something came or was folded, at the latest after `patience_s`."""

@@ -77,7 +77,7 @@ class Chunk:
             return self
         if owner.is_live:
             self._fold(self.records, self.last, handle)
-        self._leave_queue()
+        self._done()
         return self
 
     async def submit(self, folded: Chunk) -> None:
@@ -87,8 +87,12 @@ class Chunk:
         folded._owner.poke()
         await asyncio.sleep(0)
 
-    def _leave_queue(self) -> None:
+    def leave_queue(self) -> None:
+        """Nobody waits for it any more."""
         self._owner.queued[self.topic.name, self.keyspace].remove(self)
+
+    def _done(self) -> None:
+        self.leave_queue()
         if self.backlog is not None:
             self.backlog.folded(self, self._events, self._seconds)
 
@@ -118,7 +122,7 @@ class Chunk:
         if owner.is_live:
             self._fold(self.records, self.last, handle)
             owner.is_careful = False
-        self._leave_queue()
+        self._done()
 
     def place(self, offset: int) -> str:
         """Topic, keyspace and offset, as crashes are counted."""

@@ -89,7 +89,7 @@ def owner_of(topic: Topic, record: Record) -> Keyspace:
 
 def decode(topic: Topic, record: Record, partitions: int, now_ms: int) -> Outcome:
     """What a record says; never raises for what came in from outside."""
-    key, home = _homed(record.key, partitions)
+    key, home = homed(record.key, partitions)
     if not key:
         return Refused(NO_KEY, "no key, or one that is no id")
     if topic.shared and keyspace_of(record) is None:
@@ -105,7 +105,7 @@ def decode(topic: Topic, record: Record, partitions: int, now_ms: int) -> Outcom
 
 
 @lru_cache(maxsize=65_536)
-def _homed(key: bytes | None, partitions: int) -> tuple[str, int]:
+def homed(key: bytes | None, partitions: int) -> tuple[str, int]:
     """The id that a record's key is, and its partition; no id for a key that is none."""
     try:
         name = (key or b"").decode()

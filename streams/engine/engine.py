@@ -244,7 +244,8 @@ class Engine(mode.Service):
             await self._quietly(owner.writer.note(Kind.CRASH, place))
 
     async def _drain(self) -> None:
-        """Wait until what was handed out is folded, journalled and released."""
+        """Wait until what was handed out is folded, journalled and released; what was not is left to the next owner."""
+        self._backlog.give_up()
         deadline = time.monotonic() + DRAIN_S
         while time.monotonic() < deadline:
             if all(owner.is_idle and not any(owner.queued.values()) for owner in self.roster.live):

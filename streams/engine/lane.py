@@ -15,9 +15,9 @@ from schemas.cloudevents import Headers
 from schemas.limits import BATCH
 from schemas.registry import full_type
 from schemas.telemetry import NodeReading, SiteReading
+from streams.engine.decode import homed
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.records import Record
-from topics.partition import partition_of
 
 Reading = NodeReading | SiteReading
 Read = Callable[[bytes], Reading]
@@ -45,21 +45,20 @@ _BY_TYPE: Final[dict[tuple[str, bytes | None], Read]] = {
 class Lane:
     """One partition's fast lane. It remembers names that it found good, never anything that a decision needs."""
 
-    __slots__ = ("_gateways", "_homes", "_number", "_partitions", "_sources")
+    __slots__ = ("_gateways", "_number", "_partitions", "_sources")
 
     def __init__(self, number: int, partitions: int) -> None:
         """No name is known yet."""
         self._number, self._partitions = number, partitions
-        self._homes: dict[bytes | None, str] = {}
         self._sources: dict[tuple[str, bytes | None], None] = {}
         self._gateways: dict[str, None] = {}
 
     def read(self, record: Record) -> Reading | None:
         """What a plain record says: bare JSON, or behind the very headers that our emitters write; else None."""
         value, headers = record.value, record.headers
-        site = self._homes.get(record.key) or self._home(record.key)
+        site, home = homed(record.key, self._partitions)
         read = self._reader(headers) if headers else _sample
-        if not site or read is None or value is None or not value.isascii():
+        if not site or home != self._number or read is None or value is None or not value.isascii():
             return None
         if len(value) > _SMALL_BYTES and not (read is _batch and _fits(value)):
             return None
@@ -92,18 +91,8 @@ class Lane:
             return False
         if not value.isascii() or value.startswith(_ENGINES):
             return False
-        _remember(self._sources, source, None)
+        _remember(self._sources, source)
         return True
-
-    def _home(self, key: bytes | None) -> str:
-        """The id that a record's key is, if it belongs here; else nothing."""
-        if not key or not key.isascii():
-            return ""
-        name = key.decode()
-        if ID_PATTERN.match(name) is None or partition_of(name, self._partitions) != self._number:
-            return ""
-        _remember(self._homes, key, name)
-        return name
 
     def _is_named(self, reading: Reading) -> bool:
         """Whether a batch's gateway, which rows keep, has a good name."""
@@ -113,7 +102,7 @@ class Lane:
             return True
         if ID_PATTERN.match(gateway) is None:
             return False
-        _remember(self._gateways, gateway, None)
+        _remember(self._gateways, gateway)
         return True
 
 
@@ -125,8 +114,8 @@ def _fits(value: bytes) -> bool:
     return all(value.find(b'"', start, start + _WINDOW_BYTES) >= 0 for start in starts)
 
 
-def _remember(names: dict[Any, Any], name: object, meaning: object) -> None:
+def _remember(names: dict[Any, None], name: object) -> None:
     """Strangers may send any number of names."""
     if len(names) >= _MOST_NAMES:
         names.clear()
-    names[name] = meaning
+    names[name] = None

@@ -23,7 +23,7 @@ from edge_executors.voice import Saying
 from schemas.commands import Action, Command, CommandKind, Fence, ScaleParams, Target
 from schemas.decisions import Resource
 from schemas.statuses import CommandState, Status
-from tests.kafka.town import Town, rows_of, sample
+from tests.kafka.town import Town, check, rows_of, sample
 from tests.kafka.toy import NodeRow
 from topics.catalogue import COMMAND_SCALING, JOURNAL, NODE_TELEMETRY, Topic
 from topics.partition import partition_of
@@ -144,3 +144,26 @@ async def reaches(executor: Executor, outcome: Outcome, count: int) -> None:
     async with asyncio.timeout(15):
         while executor.counts[outcome] < count:  # noqa: ASYNC110 - the executor tells nobody what it counts
             await asyncio.sleep(0.05)
+
+
+async def test_a_worker_that_is_asked_to_end_amid_a_backlog_ends_at_once_and_the_next_one_goes_on(town: Town) -> None:
+    await town.produce(60_000)
+    town.start("w0")
+    while not await folded(town):  # noqa: ASYNC110 - only the journal tells
+        await asyncio.sleep(0.02)
+    asked = time.monotonic()
+    assert await town.stop("w0") == 0
+    took_s = time.monotonic() - asked
+    behind = await town.open_ends(await town.journals())
+    assert behind, "the worker was done before it was asked to end: nothing was shown"
+    assert took_s < 4
+    town.start("w0")
+    await check(town, await town.settled(within_s=60))
+
+
+async def folded(town: Town) -> bool:
+    """Whether a frame stands in the journal."""
+    async with town.connect.consumer("town") as reader:
+        places = [TopicPartition(town.connect.name(JOURNAL), number) for number in range(town.partitions)]
+        ends = await reader.end_offsets(places)
+        return max(ends.values()) > 1

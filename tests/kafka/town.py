@@ -198,13 +198,14 @@ class Town:
         deadline = time.monotonic() + within_s
         while True:
             folds = await self.journals()
-            open_ends = await self._open_ends(folds)
-            if not open_ends and not any(fold.outbox for fold in folds.values()):
+            unread = await self.open_ends(folds)
+            if not unread and not any(fold.outbox for fold in folds.values()):
                 return folds
-            assert time.monotonic() < deadline, (open_ends, {n: len(f.outbox) for n, f in folds.items()})
+            assert time.monotonic() < deadline, (unread, {n: len(f.outbox) for n, f in folds.items()})
             await asyncio.sleep(0.3)
 
-    async def _open_ends(self, folds: dict[int, JournalFold]) -> list[str]:
+    async def open_ends(self, folds: dict[int, JournalFold]) -> list[str]:
+        """Inputs with more than was folded."""
         found = []
         async with self.connect.consumer("town") as reader:
             for topic, keyspaces in ((NODE_TELEMETRY, [Keyspace.SITE]), (REQUEST, list(Keyspace))):

@@ -12,7 +12,7 @@ from streams.engine.owner import PENDING_ROWS, Owner, State
 from streams.engine.pump import Valve, cut_chunks
 from tests.streams.inputs import HOME, load
 from tests.streams.test_pump import LOADS, REQUESTS, TOPICS, handle, owner, told
-from topics.catalogue import NODE_TELEMETRY, REQUEST
+from topics.catalogue import NODE_TELEMETRY, REQUEST, Keyspace
 
 
 class Fetcher:
@@ -125,3 +125,18 @@ async def test_a_pause_of_a_lost_ownership_is_not_taken_back() -> None:
     owners[HOME] = owner()
     valve.open()
     assert fetcher.held == {LOADS}
+
+
+async def test_a_worker_that_ends_leaves_to_the_next_owner_what_nobody_has_in_hand() -> None:
+    mine, backlog = owner(), Backlog()
+    backlog.add(telemetry(mine, 0, 6))
+    in_hand = [backlog.take() for _ in range(IN_HAND)]
+    backlog.give_up()
+    backlog.add(telemetry(mine, 6))
+    assert [chunk for queued in mine.queued.values() for chunk in queued] == in_hand
+    for chunk in in_hand:
+        assert chunk is not None
+        finish(chunk)
+    assert (backlog.take(), backlog.waiting_us) == (None, 0)
+    assert not any(mine.queued.values())
+    assert mine.partition.mark(NODE_TELEMETRY, Keyspace.SITE) == IN_HAND - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from schemas.base import Message
 from schemas.cloudevents import Envelope, headers
 from schemas.registry import full_type, type_name
 from schemas.telemetry import Conditions, NodeSample, NodeTelemetry, NodeTelemetryBatch, ReplicaSample
+from streams.engine import lane
+from streams.engine.decode import homed
 from streams.engine.envelopes import SOURCE_PREFIX, Speaker
 from streams.engine.partition import Partition, Portion
 from streams.engine.tally import Tally
@@ -234,12 +237,12 @@ def test_fields_that_no_decision_reads_are_not_judged_on_the_lane() -> None:
 
 
 def test_a_strangers_names_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from streams.engine import lane
-
     monkeypatch.setattr(lane, "_MOST_NAMES", 4)
+    monkeypatch.setattr(lane, "homed", few := lru_cache(maxsize=4)(homed.__wrapped__))
     road = lane.Lane(HOME, PARTITIONS)
     for offset in range(50):
         road.read(In(offset=offset, **binary(LEAN, source=f"/x/{offset}")))
         road.read(In(offset=offset, key=b"k%d" % offset, **bare(LEAN)))
     assert len(road._sources) <= 4
-    assert len(road._homes) <= 4
+    assert few.cache_info().currsize <= 4
+    assert homed.cache_info().maxsize is not None
