@@ -17,7 +17,7 @@ CHECK ?=
 SCENARIO ?= stadium
 ARGS ?=
 
-.PHONY: help demo test check lock kafka-lock contracts format clean
+.PHONY: help demo test chaos check lock kafka-lock contracts format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: .venv/.ready ## the closed loop on a real Kafka; FOR=120 CHECK=1 ends by i
 
 test: .venv/.ready ## everything, on a real Kafka
 	$(PY) -m pytest --durations=20 $(ARGS)
+
+chaos: .venv/.ready ## seed after seed of faults on a real Kafka, judged by an oracle; FOR=10m, ARGS="--seed 7"
+	$(PY) -m tests.chaos.run $(if $(FOR),--for $(FOR)) $(ARGS)
 
 check: .venv/.ready ## format, lint, import contracts, types, pure tests; no broker
 	.venv/bin/ruff format --check .

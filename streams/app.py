@@ -43,11 +43,11 @@ def controller_types() -> dict[Keyspace, type[Controller]]:
     """The four controllers of the product."""
     from edge_control.controllers.app import AppController
     from edge_control.controllers.region import RegionController
-    from edge_control.controllers.site_parts import CollectingSiteController
+    from edge_control.controllers.site import SiteController
     from edge_control.controllers.terminal import TerminalController
 
     return {
-        Keyspace.SITE: CollectingSiteController,
+        Keyspace.SITE: SiteController,
         Keyspace.TERMINAL: TerminalController,
         Keyspace.APP: AppController,
         Keyspace.REGION: RegionController,

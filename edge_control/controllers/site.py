@@ -12,6 +12,7 @@ from edge_control.controllers import (
     site_inventory,
     site_load,
     site_nodes,
+    site_parts,
     site_place,
     site_reports,
     site_room,
@@ -26,6 +27,7 @@ from edge_control.inventory import nodes
 from edge_control.inventory.tables import Table
 from edge_control.inventory.view import View
 from schemas.base import Message
+from schemas.parts import NodeParts
 from schemas.requests import Commit, DrainSite, PlaceReplicas, ReleaseRoom, Reserve, Spill
 from schemas.statuses import Hello, Status
 from schemas.telemetry import AppLoad, NodeLifecycle, NodeTelemetry, NodeTelemetryBatch
@@ -35,6 +37,7 @@ _OF_ITS_SITE: Final = (
     NodeTelemetryBatch,
     NodeTelemetry,
     NodeLifecycle,
+    NodeParts,
     AppLoad,
     Reserve,
     Commit,
@@ -60,7 +63,7 @@ class SiteController(Controller):
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
-        """Sites, nodes, apps, routes, ledger."""
+        """Sites, nodes, apps, routes, ledger, nodes told in pieces."""
         return self.books.tables
 
     def handle(self, event: Input, view: View) -> list[Output]:
@@ -122,6 +125,8 @@ def _remember_what_is_due(turn: Turn) -> None:
             turn.touched_apps[key] = None
         elif kind == "route":
             turn.touched_routes[key] = None
+        elif kind == "parts":
+            turn.books.parts.discard(key)
         else:
             site_spill.lift_drains(turn, key)
     _notice_specs(turn)
@@ -176,6 +181,7 @@ _FOLDS: Final[dict[type[Message], Callable[[Turn, Any], None]]] = {
     NodeTelemetryBatch: site_nodes.fuse_batch,
     NodeTelemetry: site_nodes.fuse_single,
     NodeLifecycle: site_nodes.take_evidence,
+    NodeParts: site_parts.take_parts,
     AppLoad: site_load.take_load,
     Reserve: site_room.reserve,
     Commit: site_room.commit,

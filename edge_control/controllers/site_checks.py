@@ -27,6 +27,9 @@ def validate(books: Books) -> None:
         for room in site.published.rooms if site.published else ():
             promised = room.used + room.reserved
             assert promised + room.free == max(promised, room.allocatable), f"{site_id}: {room.resource} leaks"
+    for key, parts in books.parts.items():
+        assert key == parts.key, f"parts of {key} are kept under another name"
+        assert parts.told_ms <= parts.heard_ms, f"{key}: told of a moment that was not heard of"
     _check_indexes(books)
 
 

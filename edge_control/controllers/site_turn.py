@@ -11,6 +11,7 @@ from edge_control.controllers.site_rows import AppRow, RouteRow, SiteRow
 from edge_control.inventory.deadlines import Deadlines
 from edge_control.inventory.ledger import EXPIRY_GRACE_MS, Ledger
 from edge_control.inventory.nodes import NodeRow
+from edge_control.inventory.parts import PartsRow
 from edge_control.inventory.tables import Table
 from edge_control.inventory.view import View
 from schemas.apps import AppSpec
@@ -29,6 +30,7 @@ class Books:
         self.nodes: Table[NodeRow] = Table("nodes", NodeRow)
         self.apps: Table[AppRow] = Table("apps", AppRow)
         self.routes: Table[RouteRow] = Table("routes", RouteRow)
+        self.parts: Table[PartsRow] = Table("parts", PartsRow)
         self.ledger = Ledger()
         self.nodes_at: dict[str, dict[str, None]] = {}
         self.apps_at: dict[str, dict[str, None]] = {}
@@ -40,7 +42,7 @@ class Books:
     @property
     def tables(self) -> tuple[Table[Any], ...]:
         """All tables, in a fixed order."""
-        return (self.sites, self.nodes, self.apps, self.routes, self.ledger.table)
+        return (self.sites, self.nodes, self.apps, self.routes, self.ledger.table, self.parts)
 
     def rebuild(self) -> None:
         """Make everything derived again from the rows."""
@@ -62,6 +64,8 @@ class Books:
                 self.remind("room", key, held.until_ms + EXPIRY_GRACE_MS)
         for key, site in self.sites.items():
             self.remind("site", key, site.due_ms)
+        for key, parts in self.parts.items():
+            self.remind("parts", key, parts.forget_at_ms)
 
     def remind(self, kind: str, key: str, at_ms: int) -> None:
         """Be reminded of a row at a time; 0 forgets it."""

@@ -28,7 +28,7 @@ from edge_control.controllers.terminal_events import (
 from edge_control.controllers.terminal_index import TerminalIndex
 from edge_control.controllers.terminal_moves import KINDS
 from edge_control.controllers.terminal_orders import Act
-from edge_control.controllers.terminal_permits import Waiter, ask_for, is_spent, keep, waiters
+from edge_control.controllers.terminal_permits import Waiter, ask_for, is_spent, keep, may_ask, waiters
 from edge_control.controllers.terminal_replies import carried_out, checkpointed, concerns, greeted, replied
 from edge_control.controllers.terminal_rows import Boot, Head, Permit, Session, Terminal, Witnessed, note_boot
 from edge_control.controllers.terminal_shown import (
@@ -106,7 +106,8 @@ class TerminalController(Controller):
         waiting = self._index.waiting
         if not waiting:
             return []
-        return [output for key in sorted(waiting) for output in ask_for(self.permits, key, self._line(key), now_ms)]
+        keys = [key for key in sorted(waiting) if may_ask(self.permits, key, now_ms)]
+        return [output for key in keys for output in ask_for(self.permits, key, self._line(key), now_ms)]
 
     def rebuild(self) -> None:
         """Index the heads of all rows; no site is known to be dead."""

@@ -66,11 +66,17 @@ def waiters(key: str, terminals: Iterable[Terminal]) -> list[Waiter]:
     )
 
 
+def may_ask(permits: Table[Permit], key: str, now_ms: int) -> bool:
+    """Whether no question is on its way, and the budget had time to grow."""
+    permit = permits.get(key)
+    return permit is None or now_ms >= permit.again_at_ms
+
+
 def ask_for(permits: Table[Permit], key: str, line: list[Waiter], now_ms: int) -> list[Output]:
-    """Ask the region for as many tokens as sessions stand in line, unless that is on its way or pointless yet."""
+    """Ask the region for as many tokens as sessions stand in line; a question without an answer is put again."""
     region_id, _, target = key.partition("/")
     permit = permits.get(key) or Permit(region_id=region_id)
-    if now_ms < permit.again_at_ms or not line:
+    if not line:
         return []
     _, terminal_id, session_id = line[0]
     if not permit.asked or permit.attempt >= _ATTEMPTS:

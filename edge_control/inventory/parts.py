@@ -22,6 +22,9 @@ LIVE_MS: Final = 300_000
 """A series that is silent for so long is gone: a CPU taken off-line, an interface removed."""
 LONGEST_GAP_MS: Final = 600_000
 """Growth over a longer gap says nothing of the load now."""
+FORGET_MS: Final = 3_600_000
+"""A node of which no piece came for so long is forgotten: its counters begin anew."""
+_MINUTE_MS: Final = 60_000
 UNKNOWN: Final = -1
 _FULL: Final = 1_000
 _SAME_PERMILLE: Final = 20
@@ -56,6 +59,16 @@ class PartsRow(Row):
     late: int = 0
     resets: int = 0
     beyond: int = 0
+
+    @property
+    def key(self) -> str:
+        """Site and node."""
+        return f"{self.site_id}/{self.node_id}"
+
+    @property
+    def forget_at_ms(self) -> int:
+        """By the whole minute: pieces come by the hundred, and each deadline costs a place in a heap."""
+        return (self.heard_ms + FORGET_MS) // _MINUTE_MS * _MINUTE_MS + _MINUTE_MS
 
 
 def take(row: PartsRow, part: NodePart, at_ms: int) -> None:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-ROW_VERSION = 1
+ROW_VERSION = 2
 _VERSION_BYTE = bytes([ROW_VERSION])
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -85,12 +85,6 @@ class Table(Generic[R]):
         """Rows, decoded."""
         for key in tuple(self._rows):
             yield self[key]
-
-    def take_dirty(self) -> list[str]:
-        """The keys changed since the last call, in order of their first change."""
-        keys = list(self.dirty)
-        self.dirty = {}
-        return keys
 
     def take_changes(self) -> tuple[dict[str, bytes], list[str]]:
         """What changed since the last call, as journalled: rows by key, and the keys of those that went."""

@@ -44,24 +44,30 @@ class Race:
         self.missing = {one.name: one.missing for one in self.foreign if one.missing}
         self._interpreters = {one.name: sys.executable for one in self.foreign}
         self.rounds: dict[str, list[Outcome]] = {}
+        self.disturbed = 0
 
     async def run(self) -> None:
         """All rounds."""
         async with AsyncExitStack() as stack:
             await self._open(stack)
             await self._round(0)
-            done = disturbed = 0
+            done = 0
             while done < self._options.rounds:
                 try:
-                    found = await self._round(done + disturbed + 1)
+                    found = await self._round(done + self.disturbed + 1)
                 except Disturbed:
-                    disturbed += 1
-                    if disturbed > _MOST_DISTURBED:
+                    self.disturbed += 1
+                    if self.disturbed > _MOST_DISTURBED:
                         raise
                     continue
                 done += 1
                 for name, outcome in found.items():
                     self.rounds.setdefault(name, []).append(outcome)
+
+    @property
+    def again(self) -> str:
+        """What a reader must know of rounds that were thrown away: a loss of ours would hide there."""
+        return f"; {self.disturbed} rounds run again, a partition was lost in them" if self.disturbed else ""
 
     async def _open(self, stack: AsyncExitStack) -> None:
         self._furnish()
@@ -152,7 +158,7 @@ async def measure(stand: Stand, options: Options, tell: Tell) -> Report:
     report = Report(ratios=_ratios(race.rounds))
     for variant in VARIANTS:
         if variant.name in race.rounds:
-            report.rows.append(_row(variant.name, variant.does, race.rounds[variant.name]))
+            report.rows.append(_row(variant.name, variant.does + race.again, race.rounds[variant.name]))
     for contender in race.foreign:
         if contender.name in race.missing:
             report.rows.append(not_measured(SECTION, contender.name, _UNIT, race.missing[contender.name]))

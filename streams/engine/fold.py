@@ -19,6 +19,7 @@ from streams.engine.frames import (
     Story,
     decode_header,
 )
+from streams.engine.lost import StartRefused
 from streams.engine.packing import OUTBOX_KEY, ROWS_MARK, unpack_outbox, unpack_rows
 from streams.records import Written
 
@@ -179,7 +180,8 @@ class JournalFold:
                 self.outbox.pop(sequence, None)
             self.changes_read += len(entries) + len(gone)
             return
-        assert name[:1] == ROWS_MARK, f"a record {name[:20]!r} of another version of this program"
+        if name[:1] != ROWS_MARK:
+            raise StartRefused("the journal was written by another version of edgeweir: give the estate a new prefix")
         rows, removed = unpack_rows(value)
         known = self.tables.setdefault(name[1:].decode(), {})
         known.update(rows)

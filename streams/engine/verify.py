@@ -21,6 +21,7 @@ from streams.engine.boot import partition_counts
 from streams.engine.envelopes import SOURCE_PREFIX
 from streams.engine.fold import JournalFold
 from streams.engine.journal import Journal
+from streams.engine.normalise import Normaliser
 from streams.engine.replay import MakeController, Replayed, replay
 from streams.settings import WorkerSettings, read_settings
 from topics.catalogue import COMMANDS, DECISIONS, JOURNAL, REQUEST, Keyspace, Topic
@@ -48,7 +49,10 @@ async def verify(settings: WorkerSettings, make: Mapping[Keyspace, MakeControlle
     connect = Connect(settings.kafka)
     counts = await partition_counts(connect, "verify")
     histories = await _histories(connect, settings.worker.app_id, counts[JOURNAL.name])
-    replays = {number: await replay(connect, settings.worker.app_id, number, counts, make) for number in histories}
+    app_id, normaliser = settings.worker.app_id, Normaliser(settings.raw.site, settings.raw.salt.encode())
+    replays = {
+        number: await replay(connect, app_id, number, counts, make, normaliser=normaliser) for number in histories
+    }
     differences = [
         sentence
         for number, history in histories.items()

@@ -75,6 +75,7 @@ def tell(plan: Plan, verdict: Verdict, count: int, left_s: float) -> None:
     size = f"{verdict.events} events, {verdict.commands} commands, {verdict.copies} copies"
     print(f"#{count} {plan.profile} seed {plan.seed}: {size}; {struck}; {max(0, left_s):.0f} s left", flush=True)
     if verdict.wrong:
+        SEEDS.mkdir(exist_ok=True)
         (SEEDS / f"{plan.profile}-{plan.seed}.json").write_bytes(msgspec.json.encode(plan) + b"\n")
         where = KEPT / f"{plan.profile}-{plan.seed}"
         print(

@@ -261,7 +261,8 @@ class SiteWorld:
         before = self.rows()
         outputs = self.controller.handle(event, self.view)
         self.controller.validate()
-        dirty = [key for table in self.controller.tables for key in table.take_dirty()]
+        changes = [table.take_changes() for table in self.controller.tables]
+        dirty = [key for rows, removed in changes for key in (*rows, *removed)]
         if isinstance(event, Tick) and not outputs and self.rows() == before:
             assert not dirty, f"a tick that changed nothing marked {dirty}"
         self.twin = reborn(self.twin)

@@ -129,7 +129,7 @@ def test_a_zone_that_vanishes_and_an_app_that_is_withdrawn_take_their_rows_along
 def test_an_idle_tick_leaves_no_trace(world: AppWorld) -> None:
     world.run(8000)
     for table in world.app.tables:
-        table.take_dirty()
+        table.take_changes()
     assert world.tick() == []
     assert [table.name for table in world.app.tables if table.dirty] == []
 

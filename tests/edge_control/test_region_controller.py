@@ -79,7 +79,7 @@ def test_sites_that_report_are_alive_and_ticks_that_change_nothing_say_nothing()
     world = World()
     assert world.health() is Health.ALIVE
     for table in world.region.tables:
-        table.take_dirty()
+        table.take_changes()
     assert world.region.handle(Tick(now_ms=world.now_ms + 500, partition=0), world.view) == []
     assert not any(table.dirty for table in world.region.tables)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edge_control.controllers.events import Event, Tick
 from edge_control.controllers.outputs import Output
-from edge_control.controllers.site_parts import FORGET_MS, CollectingSiteController
+from edge_control.controllers.site import SiteController
+from edge_control.inventory.parts import FORGET_MS
 from edge_control.inventory.view import View
 from schemas.base import Message
 from schemas.parts import NodePart, NodeParts, Quantity, Reading
@@ -18,7 +19,7 @@ class Site:
     """A site of its own partition, its clock, and all it said."""
 
     def __init__(self) -> None:
-        self.controller = CollectingSiteController(0)
+        self.controller = SiteController(0)
         self.view, self.offset, self.now_ms = View(), 0, T0
 
     def give(self, body: Message) -> list[Output]:
@@ -44,7 +45,7 @@ class Site:
 
     def take_over(self) -> None:
         """Another worker goes on from the journalled rows."""
-        before, self.controller = self.controller, CollectingSiteController(0)
+        before, self.controller = self.controller, SiteController(0)
         for old, new in zip(before.tables, self.controller.tables, strict=True):
             for key in old:
                 new.load(key, old.encoded(key))
@@ -106,9 +107,9 @@ def test_a_node_of_which_nothing_comes_is_forgotten_and_not_before() -> None:
     site.tell(0, 0, "n2")
     site.tell(1_800, 9_000)
     site.take_over()
-    assert len(site.controller.parts) == 2
+    assert len(site.controller.books.parts) == 2
     now_ms = T0 + FORGET_MS + 60_000
     site.controller.handle(Tick(now_ms=now_ms, partition=0), site.view)
-    assert list(site.controller.parts) == ["bay/n1"]
+    assert list(site.controller.books.parts) == ["bay/n1"]
     site.controller.handle(Tick(now_ms=now_ms + FORGET_MS, partition=0), site.view)
-    assert not len(site.controller.parts)
+    assert not len(site.controller.books.parts)

@@ -90,9 +90,9 @@ def test_a_tick_on_which_nothing_happens_leaves_no_trace() -> None:
     world.begin("a")
     world.wait(3_000)
     for table in world.controller.tables:
-        table.take_dirty()
+        table.take_changes()
     assert world.tick(1_000) == []
-    assert [table.take_dirty() for table in world.controller.tables] == [[], [], []]
+    assert [table.take_changes() for table in world.controller.tables] == [({}, [])] * 3
 
 
 def test_a_terminal_that_nobody_hears_of_is_forgotten() -> None:

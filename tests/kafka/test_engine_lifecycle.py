@@ -165,5 +165,5 @@ async def folded(town: Town) -> bool:
     """Whether a frame stands in the journal."""
     async with town.connect.consumer("town") as reader:
         places = [TopicPartition(town.connect.name(JOURNAL), number) for number in range(town.partitions)]
-        ends = await reader.end_offsets(places)
+        ends: dict[TopicPartition, int] = await reader.end_offsets(places)
         return max(ends.values()) > 1

@@ -177,11 +177,11 @@ class StrangeWorld:
         for controller in self.part.controllers.values():
             controller.validate()
         for prefix, table in self.part.named_tables:
-            for key in table.take_dirty():
-                data = table.encoded(key)
-                again = Table(table.name, self.kinds[prefix])
-                again.load(key, data)
-                assert (again.get(key) is None) == (data is None), prefix + key
+            rows, removed = table.take_changes()
+            again = Table(table.name, self.kinds[prefix])
+            again.load_all(rows)
+            assert all(again.get(key) is not None for key in rows), prefix
+            assert not any(key in table for key in removed), prefix
 
     def send(self) -> None:
         """What the controllers said must be readable for whoever gets it, and comes back to them."""
