@@ -122,20 +122,26 @@ def _take(row: PartsRow, reading: Reading, at_ms: int) -> None:
         row.quantities.setdefault(reading.quantity, points)[reading.series] = Point(reading.value, at_ms)
         return
     if at_ms <= last.at_ms:
-        row.late += at_ms < last.at_ms
+        _take_late(row, reading, last, at_ms)
         return
     if reading.quantity.is_counter:
         row.resets += reading.value < last.value
-        last.rate = _growth_per_s(last, reading.value, at_ms)
+        last.rate = _growth_per_s(reading.value - last.value, at_ms - last.at_ms)
     last.value, last.at_ms = reading.value, at_ms
 
 
-def _growth_per_s(last: Point, value: int, at_ms: int) -> int:
-    """Growth a second since the reading before; unknown after a reset, as nobody knows when it was."""
-    gap_ms = at_ms - last.at_ms
-    if value < last.value or gap_ms > LONGEST_GAP_MS:
+def _take_late(row: PartsRow, reading: Reading, last: Point, at_ms: int) -> None:
+    """What overtook it counts; but where the growth up to there is unknown, an older reading tells it."""
+    row.late += at_ms < last.at_ms
+    if reading.quantity.is_counter and last.rate == UNKNOWN and at_ms < last.at_ms:
+        last.rate = _growth_per_s(last.value - reading.value, last.at_ms - at_ms)
+
+
+def _growth_per_s(growth: int, gap_ms: int) -> int:
+    """Growth a second between two readings; unknown after a reset, as nobody knows when it was."""
+    if growth < 0 or gap_ms > LONGEST_GAP_MS:
         return UNKNOWN
-    return min((value - last.value) * 1_000 // gap_ms, _CAP)
+    return min(growth * 1_000 // gap_ms, _CAP)
 
 
 def _cpu(row: PartsRow) -> tuple[int, int, int] | None:

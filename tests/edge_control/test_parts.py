@@ -76,6 +76,14 @@ def test_a_counter_that_began_again_costs_one_sample_and_no_false_load() -> None
     assert row.resets == 1
 
 
+def test_a_first_scrape_that_was_overtaken_by_the_second_still_tells_the_growth_between_them() -> None:
+    row = node()
+    assert hear(row, 10, CPU_BUSY_TOTAL=505_000, CPU_CAPACITY=4_000, MEM_TOTAL=GIB, MEM_USED=5) is None
+    sample = hear(row, 0, CPU_BUSY_TOTAL=500_000, CPU_CAPACITY=4_000, MEM_TOTAL=GIB, MEM_USED=5)
+    assert sample is not None
+    assert (sample.cpu_used_milli, sample.observed_at_ms) == (500, T0 + 10_000)
+
+
 def test_growth_over_a_long_gap_says_nothing_of_now() -> None:
     row = node()
     hear(row, 0, CPU_BUSY_TOTAL=0, CPU_CAPACITY=4_000, MEM_TOTAL=GIB, MEM_USED=5)
