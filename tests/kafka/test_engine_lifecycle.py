@@ -53,8 +53,12 @@ async def admin_of(town: Town) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @pytest.mark.parametrize("topic", [NODE_TELEMETRY, JOURNAL], ids=["an-input", "the-journal"])
 async def test_a_topic_that_grew_is_refused_in_one_sentence(town: Town, topic: Topic) -> None:
+    name, count = town.connect.name(topic), town.partitions + 1
     async with admin_of(town) as admin:
-        await admin.create_partitions({town.connect.name(topic): NewPartitions(total_count=town.partitions + 1)})
+        await admin.create_partitions({name: NewPartitions(total_count=count)})
+        async with asyncio.timeout(15):  # the broker answers up to a second before it knows itself
+            while len((await admin.describe_topics([name]))[0]["partitions"]) < count:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
     assert await asyncio.to_thread(town.start("w0").wait, 25) == 78
     said = town.log("w0")
     assert "all keyed topics need one count" in said
