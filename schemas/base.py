@@ -20,16 +20,20 @@ MOST: Final = 9_007_199_254_740_991
 """2**53-1: up to here every JSON reader keeps a number exact."""
 Natural = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 """A count or amount, also one that we computed."""
-Amount = Annotated[int, msgspec.Meta(ge=0, le=70_368_744_177_663)]
-"""What one thing measured or declared of a resource: up to 2**46-1 (70 TB, 70 Tbit/s), so that sums stay exact."""
+MOST_AMOUNT: Final = 70_368_744_177_663
+"""2**46-1: 70 TB, 70 Tbit/s; so many of them add up to an exact sum."""
+Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST_AMOUNT)]
+"""What one thing measured or declared of a resource."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=4_294_967_295)]
 """How many of something were counted or are wanted: up to 2**32-1."""
 Replicas = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 """Copies of one app that are wanted or seen in one place."""
 Version = Annotated[int, msgspec.Meta(ge=0, le=4_503_599_627_370_495)]
 """What others number and we go on from: up to 2**52-1, so that what follows is still a Natural."""
-Millis = Annotated[int, msgspec.Meta(ge=0, le=140_737_488_355_327)]
-"""Milliseconds since the epoch, UTC, up to the year 6429: nanoseconds and microseconds are told by their size."""
+LATEST_MS: Final = 140_737_488_355_327
+"""In the year 6429: nanoseconds and microseconds are told by their size."""
+Millis = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
+"""Milliseconds since the epoch, UTC."""
 Span = Annotated[int, msgspec.Meta(ge=0, le=4_398_046_511_103)]
 """For how many milliseconds: up to 139 years, so that a moment and a span make a moment."""
 Permille = Annotated[int, msgspec.Meta(ge=0, le=1000)]

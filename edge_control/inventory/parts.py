@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from edge_control.inventory.tables import Row
-from schemas.base import MOST
+from schemas.base import MOST, MOST_AMOUNT
 from schemas.parts import NodePart, Quantity, Reading
 from schemas.telemetry import Conditions, NodeTelemetry
 
@@ -28,7 +28,6 @@ _MINUTE_MS: Final = 60_000
 UNKNOWN: Final = -1
 _FULL: Final = 1_000
 _SAME_PERMILLE: Final = 20
-_CAP: Final = 70_368_744_177_663
 _HOTTEST: Final = 10_000_000
 
 
@@ -100,11 +99,13 @@ def sample_of(row: PartsRow, time_source: str) -> NodeTelemetry | None:
         gpu_used_milli=sum(min(point.value, _FULL) for point in gpus.values()),
         gpu_allocatable_milli=len(gpus) * _FULL,
         gpu_mem_used_bytes=_sum(row, Quantity.GPU_MEM_USED),
-        fs_used_bytes=min(_latest(row, Quantity.FS_USED) or max(0, fs_total - _latest(row, Quantity.FS_FREE)), _CAP),
-        fs_allocatable_bytes=min(fs_total, _CAP),
+        fs_used_bytes=min(
+            _latest(row, Quantity.FS_USED) or max(0, fs_total - _latest(row, Quantity.FS_FREE)), MOST_AMOUNT
+        ),
+        fs_allocatable_bytes=min(fs_total, MOST_AMOUNT),
         net_rx_bytes_total=_sum(row, Quantity.NET_RX_TOTAL, MOST),
         net_tx_bytes_total=_sum(row, Quantity.NET_TX_TOTAL, MOST),
-        net_capacity_bps=_sum(row, Quantity.NET_CAPACITY),
+        net_capacity_bps=_sum(row, Quantity.NETMOST_AMOUNTACITY),
         temperature_milli_cel=_hottest(row),
         power_mw=_sum(row, Quantity.POWER),
         conditions=Conditions(ready=_is_ready(row), cordoned=bool(_latest(row, Quantity.CORDONED))),
@@ -141,19 +142,19 @@ def _growth_per_s(growth: int, gap_ms: int) -> int:
     """Growth a second between two readings; unknown after a reset, as nobody knows when it was."""
     if growth < 0 or gap_ms > LONGEST_GAP_MS:
         return UNKNOWN
-    return min(growth * 1_000 // gap_ms, _CAP)
+    return min(growth * 1_000 // gap_ms, MOST_AMOUNT)
 
 
 def _cpu(row: PartsRow) -> tuple[int, int, int] | None:
     """CPU used and allocatable, in thousandths of a CPU, and their time, by the newest way in which it is told."""
     counted = _FULL * max(_cpus(row, quantity) for quantity in _PER_CPU)
     allocatable = _latest(row, Quantity.CPU_ALLOCATABLE)
-    capacity = _latest(row, Quantity.CPU_CAPACITY) or counted or allocatable
+    capacity = _latest(row, Quantity.CPUMOST_AMOUNTACITY) or counted or allocatable
     ways = [way for way in (_used(row), *(_idle(row, quantity, capacity) for quantity in _PER_CPU)) if way is not None]
     if not ways or not capacity:
         return None
     used, at_ms = max(ways, key=lambda way: way[1])
-    return used, min(allocatable or capacity, _CAP), at_ms
+    return used, min(allocatable or capacity, MOST_AMOUNT), at_ms
 
 
 def _used(row: PartsRow) -> tuple[int, int] | None:
@@ -206,7 +207,7 @@ def _memory(row: PartsRow) -> tuple[int, int, int] | None:
     if not ways or not total:
         return None
     amount, at_ms = max(ways, key=lambda way: way[1])
-    return max(0, amount), min(allocatable or total, _CAP), at_ms
+    return max(0, amount), min(allocatable or total, MOST_AMOUNT), at_ms
 
 
 def _about(row: PartsRow, used: Point | None, available: Point | None) -> int:
@@ -238,7 +239,7 @@ def _latest(row: PartsRow, quantity: Quantity) -> int:
     return point.value if point else 0
 
 
-def _sum(row: PartsRow, quantity: Quantity, most: int = _CAP) -> int:
+def _sum(row: PartsRow, quantity: Quantity, most: int = MOST_AMOUNT) -> int:
     return min(sum(point.value for point in _series(row, quantity).values()), most)
 
 

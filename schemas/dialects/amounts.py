@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..base import MOST
+from ..base import LATEST_MS, MOST
 from ..errors import BadInput
 from ..instants import from_rfc3339
 
 Number = int | float | str
 """A number as JSON of the wild writes it; text in Kafka Connect, protobuf's JSON and Prometheus adapters."""
 
-_LATEST_MS: Final = 140_737_488_355_327
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,4})?\Z", re.ASCII)
 _WHOLE: Final = re.compile(r"-?\d{1,20}\Z", re.ASCII)
 _MS_FROM: Final = 100_000_000_000
@@ -40,10 +39,10 @@ def scaled(number: float, per: int, lowest: int = 0) -> int | None:
 def millis(value: Number | None, per_s: int) -> int | None:
     """Milliseconds since the epoch of a time in units of which `per_s` make a second; None for none, 0 or no time."""
     number = number_of(value)
-    if number is None or not 0 < number < _LATEST_MS * 1_000_000:
+    if number is None or not 0 < number < LATEST_MS * 1_000_000:
         return None
     at_ms = int(number) * 1_000 // per_s if isinstance(number, int) else int(number * 1_000 / per_s)
-    return at_ms if at_ms <= _LATEST_MS else None
+    return at_ms if at_ms <= LATEST_MS else None
 
 
 def unit_of(value: Number) -> int:
@@ -62,7 +61,7 @@ def rfc3339_ms(text: str) -> int | None:
         at_ms = from_rfc3339(text)
     except BadInput:
         return None
-    return at_ms if 0 <= at_ms <= _LATEST_MS else None
+    return at_ms if 0 <= at_ms <= LATEST_MS else None
 
 
 def flag_of(value: bool | str | None) -> bool | None:

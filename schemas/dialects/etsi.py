@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..base import ID_PATTERN
+from ..base import ID_PATTERN, LATEST_MS
 from ..errors import BadInput, Fault
 from ..location import Geo
 from .amounts import Number, number_of, scaled
@@ -21,7 +21,7 @@ Link = str | dict[str, Any]
 """`{href}`, or in the wild its bare text."""
 
 _STAMP_KEYS: Final = ("seconds", "nanoseconds")
-_LATEST_S: Final = 140_737_488_355
+_LATEST_S: Final = LATEST_MS // 1_000
 _NS: Final = 1_000_000_000
 _E7: Final = 10_000_000
 _WORLD: Final = {"latitude": 90, "longitude": 180}
