@@ -105,7 +105,7 @@ def sample_of(row: PartsRow, time_source: str) -> NodeTelemetry | None:
         fs_allocatable_bytes=min(fs_total, MOST_AMOUNT),
         net_rx_bytes_total=_sum(row, Quantity.NET_RX_TOTAL, MOST),
         net_tx_bytes_total=_sum(row, Quantity.NET_TX_TOTAL, MOST),
-        net_capacity_bps=_sum(row, Quantity.NETMOST_AMOUNTACITY),
+        net_capacity_bps=_sum(row, Quantity.NET_CAPACITY),
         temperature_milli_cel=_hottest(row),
         power_mw=_sum(row, Quantity.POWER),
         conditions=Conditions(ready=_is_ready(row), cordoned=bool(_latest(row, Quantity.CORDONED))),
@@ -149,7 +149,7 @@ def _cpu(row: PartsRow) -> tuple[int, int, int] | None:
     """CPU used and allocatable, in thousandths of a CPU, and their time, by the newest way in which it is told."""
     counted = _FULL * max(_cpus(row, quantity) for quantity in _PER_CPU)
     allocatable = _latest(row, Quantity.CPU_ALLOCATABLE)
-    capacity = _latest(row, Quantity.CPUMOST_AMOUNTACITY) or counted or allocatable
+    capacity = _latest(row, Quantity.CPU_CAPACITY) or counted or allocatable
     ways = [way for way in (_used(row), *(_idle(row, quantity, capacity) for quantity in _PER_CPU)) if way is not None]
     if not ways or not capacity:
         return None
